@@ -1,0 +1,173 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What follows from an Estate: pure functions for checks, roles and reports alike; private to this collection.
+
+The standard labels of a node, set by the module ``node`` and removed again when the inventory no longer implies them:
+
+=====================================  ==========================================================================
+``estate.hybridk8s.io/rack``           the rack; selectors of BGP peers use it
+``estate.hybridk8s.io/node-class``     ``bare_metal`` or ``cloud_vm``; selectors of pools and of network add-ons use it
+``topology.kubernetes.io/zone``        the rack, as the failure domain over which the scheduler spreads pods
+``alibabacloud.com/external``          ``true`` on cloud VMs; what Alibaba's components know them by
+=====================================  ==========================================================================
+
+The label and the annotation of a route reflector are not among them: a node becomes a reflector in one gated step of
+``bgp_topology`` (Calico takes an annotated node out of the mesh at once).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
+
+RACK_LABEL = "estate.hybridk8s.io/rack"
+NODE_CLASS_LABEL = "estate.hybridk8s.io/node-class"
+ZONE_LABEL = "topology.kubernetes.io/zone"
+EXTERNAL_LABEL = "alibabacloud.com/external"
+OWN_PREFIX = "estate.hybridk8s.io/"
+
+API_SERVER_PORT = 6443
+LOCAL_PROXY_PORT = 7443
+LOCAL_PROXY_ADDRESS = IPv4Address("127.0.0.1")
+# Calico's default blockSize for IPv4; a node takes a second block before its first is full (domain facts A3).
+POOL_BLOCK_SIZE = 26
+BLOCKS_PER_NODE = 2
+
+
+@dataclass(frozen=True)
+class ApiEndpoint:
+    """How nodes reach the API server: ``host:port`` is kubeadm's controlPlaneEndpoint.
+
+    With ``local_proxy`` the name stands for ``LOCAL_PROXY_ADDRESS`` on every node, where a proxy forwards to
+    ``backends`` (``address:port`` of each control plane).
+    """
+
+    host: str
+    port: int
+    local_proxy: bool
+    backends: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A Calico pool; ``node_selector`` is in Calico's selector language."""
+
+    name: str
+    cidr: IPv4Network
+    node_class: str
+    block_size: int
+    node_selector: str
+
+
+def api_endpoint(estate: model.Estate) -> ApiEndpoint:
+    """The external load balancer where the inventory names one, else the proxy on every node."""
+    backends = tuple(f"{address}:{API_SERVER_PORT}" for address in control_plane_addresses(estate))
+    if estate.api_endpoint is not None:
+        return ApiEndpoint(estate.api_endpoint.host, estate.api_endpoint.port, False, backends)
+    return ApiEndpoint(f"api.{estate.name}.internal", LOCAL_PROXY_PORT, True, backends)
+
+
+def control_plane_addresses(estate: model.Estate) -> tuple[IPv4Address, ...]:
+    """The control planes' addresses in the inventory's order."""
+    return tuple(host.address for host in estate.control_planes if host.address is not None)
+
+
+def rack_gateway(estate: model.Estate, rack: model.Rack) -> IPv4Address | None:
+    """The default gateway of the hosts of ``rack``: the given one, else its first switch's address."""
+    if rack.gateway is not None:
+        return rack.gateway
+    for name in rack.switches:
+        switch = estate.hosts.get(name)
+        if switch is not None and switch.address is not None:
+            return switch.address
+    return None
+
+
+def nodes_in_rack(estate: model.Estate, rack: str) -> tuple[model.Host, ...]:
+    return tuple(host for host in estate.nodes.values() if host.rack == rack)
+
+
+def reflectors_in_rack(estate: model.Estate, rack: str) -> tuple[model.Host, ...]:
+    return tuple(host for host in estate.reflectors if host.rack == rack)
+
+
+def rack_cluster_id(estate: model.Estate, rack: str) -> IPv4Address:
+    """The default cluster id of the reflectors of ``rack``: 244.0.0.n, n its place among the sorted rack names.
+
+    One id a rack: reflectors of one rack serve the same clients. 244.0.0.0/8 is reserved and so cannot be a node's
+    address. Raises ValueError for an unknown rack.
+    """
+    place = sorted(estate.racks).index(rack) + 1
+    return IPv4Address("244.0.0.0") + place
+
+
+def cluster_ids(estate: model.Estate) -> dict[str, IPv4Address]:
+    """The route reflector cluster id of every reflector that has one: its own, else that of its rack."""
+    found: dict[str, IPv4Address] = {}
+    for host in estate.reflectors:
+        if host.cluster_id is not None:
+            found[host.name] = host.cluster_id
+        elif host.rack in estate.racks:
+            found[host.name] = rack_cluster_id(estate, host.rack)
+    return found
+
+
+def node_labels(host: model.Host) -> dict[str, str]:
+    """The labels that the node must have because of the inventory; the user's win over our zone only."""
+    ours = {NODE_CLASS_LABEL: host.node_class}
+    if host.rack:
+        ours[RACK_LABEL] = host.rack
+    if host.node_class == model.CLOUD_VM:
+        ours[EXTERNAL_LABEL] = "true"
+    zone = {ZONE_LABEL: host.rack} if host.rack else {}
+    return {**zone, **host.labels, **ours}
+
+
+def node_states(estate: model.Estate, names: Sequence[str]) -> list[dict[str, object]]:
+    """The option ``nodes`` of module ``node`` for the hosts ``names``; a name that is no node raises ValueError."""
+    states: list[dict[str, object]] = []
+    for name in names:
+        host = estate.hosts.get(name)
+        if host is None or not host.is_node:
+            raise ValueError(f"{name} is not a node: it is in none of control_plane, workers, kubernetes.")
+        states.append(
+            {
+                "name": name,
+                "labels": node_labels(host),
+                "annotations": dict(host.annotations),
+                "taints": [{"key": t.key, "value": t.value, "effect": t.effect} for t in host.taints],
+            }
+        )
+    return states
+
+
+def pools(estate: model.Estate) -> tuple[Pool, ...]:
+    """The Calico pools, one a node class that uses Calico."""
+    return tuple(
+        Pool(
+            name=node_class.replace("_", "-"),
+            cidr=cidr,
+            node_class=node_class,
+            block_size=POOL_BLOCK_SIZE,
+            node_selector=f"{NODE_CLASS_LABEL} == '{node_class}'",
+        )
+        for node_class, cidr in sorted(estate.networks.pods.items())
+    )
+
+
+def nodes_by_class(nodes: Mapping[str, model.Host]) -> dict[str, tuple[model.Host, ...]]:
+    """The nodes of each class that has any."""
+    found: dict[str, tuple[model.Host, ...]] = {}
+    for node_class in model.NODE_CLASSES:
+        members = tuple(host for host in nodes.values() if host.node_class == node_class)
+        if members:
+            found[node_class] = members
+    return found

@@ -1,0 +1,196 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The estate as an inventory describes it; private to this collection.
+
+A field is ``None`` (or its collection lacks the entry) where the inventory says nothing or something that cannot be
+read. What :func:`estate_from_hostvars` returns has passed the reading, so there ``None`` means "not given".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+
+BARE_METAL = "bare_metal"
+CLOUD_VM = "cloud_vm"
+NODE_CLASSES = (BARE_METAL, CLOUD_VM)
+
+CONTROL_PLANE_GROUP = "control_plane"
+WORKERS_GROUP = "workers"
+KUBERNETES_GROUP = "kubernetes"
+BARE_METAL_GROUP = "bare_metal"
+CLOUD_VMS_GROUP = "cloud_vms"
+REFLECTORS_GROUP = "route_reflectors"
+GPU_GROUP = "gpu"
+SWITCHES_GROUP = "switches"
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """A release such as 1.36.3; compares as releases do."""
+
+    major: int
+    minor: int
+    patch: int
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where something listens: a host name or IPv4 address, and a TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Taint:
+    """A node taint; ``effect`` is NoSchedule, PreferNoSchedule or NoExecute."""
+
+    key: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine: a node of the cluster, or a switch.
+
+    ``address`` is ``ansible_host`` (the node's InternalIP, the switch's BGP address). ``groups`` holds only the groups
+    that this collection knows. ``node_class`` is empty for what is no node. ``labels``, ``annotations`` and ``taints``
+    are those of the inventory; :mod:`derive` adds ours.
+    """
+
+    name: str
+    groups: frozenset[str] = frozenset()
+    address: IPv4Address | None = None
+    rack: str = ""
+    node_class: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    cluster_id: IPv4Address | None = None
+    kubelet_version: Version | None = None
+    containerd_version: Version | None = None
+
+    @property
+    def is_control_plane(self) -> bool:
+        return CONTROL_PLANE_GROUP in self.groups
+
+    @property
+    def is_worker(self) -> bool:
+        return WORKERS_GROUP in self.groups
+
+    @property
+    def is_node(self) -> bool:
+        """True for a host that is, or is to become, a Kubernetes node."""
+        return bool(self.groups & {KUBERNETES_GROUP, CONTROL_PLANE_GROUP, WORKERS_GROUP})
+
+    @property
+    def is_switch(self) -> bool:
+        return SWITCHES_GROUP in self.groups
+
+    @property
+    def is_reflector(self) -> bool:
+        return REFLECTORS_GROUP in self.groups
+
+
+@dataclass(frozen=True)
+class Rack:
+    """A rack: one layer-2 segment behind its switches. ``as_number`` is the AS of its switches."""
+
+    name: str
+    subnet: IPv4Network | None = None
+    switches: tuple[str, ...] = ()
+    as_number: int | None = None
+    gateway: IPv4Address | None = None
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The address plan. ``pods`` has one Calico pool a node class; ``reserved`` are ranges of others."""
+
+    services: IPv4Network | None = None
+    pods: Mapping[str, IPv4Network] = field(default_factory=dict)
+    reserved: tuple[IPv4Network, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bgp:
+    """The cluster's side of BGP: its AS, and the outside prefixes that nodes may learn from the switches."""
+
+    as_number: int | None = None
+    imports: tuple[IPv4Network, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """An air-gapped site's mirror: base URLs without a trailing slash; empty where not given."""
+
+    downloads: str = ""
+    registry: str = ""
+
+
+@dataclass(frozen=True)
+class VSwitch:
+    """A vSwitch of a VPC, keyed by its zone in :class:`Cloud`."""
+
+    id: str
+    cidr: IPv4Network | None = None
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The VPC that holds the cloud VMs. ``node_vswitches`` and ``pod_vswitches`` are keyed by zone."""
+
+    provider: str = ""
+    region: str = ""
+    vpc: str = ""
+    cidr: IPv4Network | None = None
+    node_vswitches: Mapping[str, VSwitch] = field(default_factory=dict)
+    pod_vswitches: Mapping[str, VSwitch] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Estate:
+    """All of it. ``hosts`` is sorted by name; ``groups`` holds every group of the inventory, unknown ones too."""
+
+    name: str = ""
+    kubernetes_version: Version | None = None
+    api_endpoint: Endpoint | None = None
+    networks: Networks = Networks()
+    bgp: Bgp | None = None
+    racks: Mapping[str, Rack] = field(default_factory=dict)
+    mirror: Mirror | None = None
+    cloud: Cloud | None = None
+    hosts: Mapping[str, Host] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> dict[str, Host]:
+        """The hosts that are nodes, by name."""
+        return {name: host for name, host in self.hosts.items() if host.is_node}
+
+    @property
+    def control_planes(self) -> tuple[Host, ...]:
+        """In the inventory's order: the first one is where a cluster begins."""
+        return self._members(CONTROL_PLANE_GROUP)
+
+    @property
+    def reflectors(self) -> tuple[Host, ...]:
+        return self._members(REFLECTORS_GROUP)
+
+    @property
+    def switches(self) -> tuple[Host, ...]:
+        return self._members(SWITCHES_GROUP)
+
+    def _members(self, group: str) -> tuple[Host, ...]:
+        return tuple(self.hosts[name] for name in self.groups.get(group, ()) if name in self.hosts)

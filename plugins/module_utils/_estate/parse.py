@@ -1,0 +1,666 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Raw variables to an Estate, with a finding for everything that cannot be read; private to this collection.
+
+This module knows types and names; what is readable but wrong is the business of :mod:`rules`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
+from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
+
+ERROR = "error"
+WARNING = "warning"
+
+# What each code of this module means: the rationale that documentation prints beside it.
+READING_CODES: Mapping[str, str] = {
+    "ES001-unreadable-variable": "a template that fails would stop a play half-way",
+    "ES002-missing-variable": "nothing can be derived without it",
+    "ES003-wrong-type": "a value of another type would be misread or refused later, on the host",
+    "ES004-unknown-variable": "a misspelt variable is silently ignored by Ansible",
+    "ES005-unknown-key": "a misspelt key is silently ignored by Ansible",
+    "ES006-missing-key": "nothing can be derived without it",
+    "ES007-differs-between-hosts": "estate_* variables describe the whole estate; two values mean two clusters",
+    "ES008-looks-misspelt": "a host variable that is almost one of ours is most likely meant to be it",
+    "ES009-unknown-choice": "only the listed values have a meaning",
+    "ES010-not-a-network": "address plans are IPv4 networks in CIDR form",
+    "ES011-host-bits-set": "10.0.0.5/24 may mean the host or the network; Kubernetes and Calico refuse it",
+    "ES012-not-an-address": "node and switch addresses are IPv4 literals; names would need DNS before there is any",
+    "ES013-not-a-version": "downloads are pinned by the full release number",
+    "ES014-not-an-endpoint": "kubeadm needs controlPlaneEndpoint as host:port",
+    "ES015-not-a-base-url": "paths are appended to it",
+    "ES016-not-a-string": "Kubernetes refuses labels and annotations that are not strings",
+    "ES017-not-an-as-number": "AS numbers are written as plain integers; 1.10 in YAML is the number 1.1",
+    "ES018-not-a-taint": "a taint is a mapping of key, value and effect",
+}
+
+ESTATE_VARIABLES: tuple[str, ...] = (
+    "estate_name",
+    "estate_kubernetes_version",
+    "estate_api_endpoint",
+    "estate_networks",
+    "estate_bgp",
+    "estate_racks",
+    "estate_mirror",
+    "estate_cloud",
+)
+# Given to one run (-e), not a description of the estate.
+RUN_VARIABLES: tuple[str, ...] = ("estate_report",)
+REQUIRED_ESTATE_VARIABLES: tuple[str, ...] = ("estate_name", "estate_kubernetes_version", "estate_networks")
+
+HOST_VARIABLES: tuple[str, ...] = (
+    "ansible_host",
+    "rack",
+    "node_class",
+    "node_labels",
+    "node_annotations",
+    "node_taints",
+    "route_reflector_cluster_id",
+    "container_runtime_containerd_version",
+    "kubernetes_node_version",
+)
+READ_VARIABLES: tuple[str, ...] = ESTATE_VARIABLES + HOST_VARIABLES
+
+# Names that people bring along from elsewhere and that are too far from ours for difflib.
+_OTHER_NAMES: Mapping[str, str] = {
+    "labels": "node_labels",
+    "annotations": "node_annotations",
+    "taints": "node_taints",
+    "cluster_id": "route_reflector_cluster_id",
+    "rack_name": "rack",
+    "node_rack": "rack",
+}
+_MISSPELT_CUTOFF = 0.84
+_GROUPS = frozenset(
+    {
+        model.CONTROL_PLANE_GROUP,
+        model.WORKERS_GROUP,
+        model.KUBERNETES_GROUP,
+        model.BARE_METAL_GROUP,
+        model.CLOUD_VMS_GROUP,
+        model.REFLECTORS_GROUP,
+        model.GPU_GROUP,
+        model.SWITCHES_GROUP,
+    }
+)
+_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)\Z")
+_ENDPOINT = re.compile(r"(?P<host>[^:/\s]+):(?P<port>\d{1,5})\Z")
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A variable whose value could not be had at all: an undefined name, a broken template, a locked vault."""
+
+    host: str
+    variable: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What could be read, and what could not."""
+
+    estate: model.Estate
+    findings: tuple[Finding, ...]
+
+
+def parse(
+    hosts: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]],
+    unreadable: Iterable[Unreadable] = (),
+) -> Parsed:
+    """Make an Estate of ``hosts`` (variables by host name) and ``groups`` (host names by group name).
+
+    Never raises for bad input: what cannot be read is left out of the Estate and reported. ``unreadable`` names
+    variables that the caller could not render; they are reported once and not called missing as well.
+    """
+    reader = _Reader()
+    lost = {(item.host, item.variable) for item in unreadable}
+    for item in unreadable:
+        reader.report(
+            "ES001-unreadable-variable",
+            item.host,
+            item.variable,
+            f"its value cannot be computed: {item.reason}.",
+            "Define what it refers to, or correct the expression; a vaulted value needs its vault password.",
+        )
+    estate_wide = _estate_wide(reader, hosts, lost)
+    racks = _racks(reader, estate_wide.get("estate_racks"))
+    estate = model.Estate(
+        name=reader.text("", "estate_name", estate_wide.get("estate_name")) or "",
+        kubernetes_version=reader.version(
+            "", "estate_kubernetes_version", estate_wide.get("estate_kubernetes_version"), "1.36.3"
+        ),
+        api_endpoint=reader.endpoint("", "estate_api_endpoint", estate_wide.get("estate_api_endpoint")),
+        networks=_networks(reader, estate_wide.get("estate_networks")),
+        bgp=_bgp(reader, estate_wide.get("estate_bgp")),
+        racks=racks,
+        mirror=_mirror(reader, estate_wide.get("estate_mirror")),
+        cloud=_cloud(reader, estate_wide.get("estate_cloud")),
+        hosts=_hosts(reader, hosts, groups, racks),
+        groups={str(name): tuple(str(member) for member in members) for name, members in groups.items()},
+    )
+    return Parsed(estate, tuple(reader.findings))
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The known name that ``name`` most likely stands for, or an empty string."""
+    matches = difflib.get_close_matches(name, sorted(known), 1, cutoff)
+    return matches[0] if matches else ""
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """``names`` for a sentence: the first few, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+class _Reader:
+    """Converts one value at a time; collects a finding and returns None for each that does not convert."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+
+    def report(self, code: str, host: str, variable: str, message: str, remedy: str, severity: str = ERROR) -> None:
+        self.findings.append(Finding(code, severity, host, variable, message, remedy))
+
+    def mapping(self, host: str, variable: str, value: Any) -> dict[str, Any]:
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            self._wrong_type(host, variable, value, "a mapping (key: value)")
+            return {}
+        return {str(key): item for key, item in value.items()}
+
+    def sequence(self, host: str, variable: str, value: Any) -> list[Any]:
+        if value is None:
+            return []
+        if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+            self._wrong_type(host, variable, value, "a list")
+            return []
+        return list(value)
+
+    def text(self, host: str, variable: str, value: Any) -> str | None:
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value:
+            self._wrong_type(host, variable, value, "a non-empty string")
+            return None
+        return str(value)
+
+    def keys(
+        self, host: str, variable: str, value: Mapping[str, Any], known: Sequence[str], required: Sequence[str] = ()
+    ) -> None:
+        """Report keys that are unknown or missing."""
+        for key in value:
+            if key in known:
+                continue
+            guess = did_you_mean(key, known)
+            self.report(
+                "ES005-unknown-key",
+                host,
+                f"{variable}.{key}",
+                f"there is no key {key!r} in {variable}.",
+                f"Did you mean {guess!r}?" if guess else f"The keys are: {', '.join(known)}.",
+            )
+        for key in required:
+            if value.get(key) is None:
+                self.report(
+                    "ES006-missing-key",
+                    host,
+                    f"{variable}.{key}",
+                    f"{variable} has no {key!r}.",
+                    f"Add {key!r} to {variable}.",
+                )
+
+    def network(self, host: str, variable: str, value: Any) -> IPv4Network | None:
+        if value is None:
+            return None
+        if not isinstance(value, str) or "/" not in value:
+            self._not_a_network(host, variable, value)
+            return None
+        try:
+            network = IPv4Network(str(value), strict=False)
+        except (AddressValueError, NetmaskValueError, ValueError):
+            self._not_a_network(host, variable, value)
+            return None
+        if str(network.network_address) != str(value).split("/")[0]:
+            self.report(
+                "ES011-host-bits-set",
+                host,
+                variable,
+                f"{value} has bits set beyond its prefix length.",
+                f"Write {network} if the network is meant, or correct the prefix length.",
+            )
+        return network
+
+    def address(self, host: str, variable: str, value: Any) -> IPv4Address | None:
+        if value is None:
+            return None
+        if isinstance(value, str):
+            try:
+                return IPv4Address(str(value))
+            except AddressValueError:
+                pass
+        self.report(
+            "ES012-not-an-address",
+            host,
+            variable,
+            f"{_shown(value)} is not an IPv4 address.",
+            "Write the address itself, for instance 10.20.1.11.",
+        )
+        return None
+
+    def version(self, host: str, variable: str, value: Any, example: str) -> model.Version | None:
+        if value is None:
+            return None
+        match = _VERSION.match(value) if isinstance(value, str) else None
+        if match:
+            return model.Version(*(int(part) for part in match.groups()))
+        self.report(
+            "ES013-not-a-version",
+            host,
+            variable,
+            f"{value!r} is not a full release number.",
+            f"Write major.minor.patch without a leading v, for instance {example}.",
+        )
+        return None
+
+    def endpoint(self, host: str, variable: str, value: Any) -> model.Endpoint | None:
+        if value is None:
+            return None
+        match = _ENDPOINT.match(value) if isinstance(value, str) else None
+        if match and _is_host(match["host"]) and 0 < int(match["port"]) < 65536:
+            return model.Endpoint(match["host"], int(match["port"]))
+        self.report(
+            "ES014-not-an-endpoint",
+            host,
+            variable,
+            f"{value!r} is not HOST:PORT.",
+            "Write the load balancer's name or IPv4 address and its port, for instance api.example:6443;"
+            " leave the variable out to have a local proxy on every node.",
+        )
+        return None
+
+    def base_url(self, variable: str, value: Any, path_allowed: bool) -> str:
+        if value is None:
+            return ""
+        try:
+            url = urlsplit(str(value)) if isinstance(value, str) else None
+            good = (
+                url is not None
+                and url.scheme in ("http", "https")
+                and _is_host(url.hostname or "")
+                and (url.port is None or url.port > 0)
+                and not (url.query or url.fragment)
+                and (path_allowed or url.path in ("", "/"))
+            )
+        except ValueError:
+            good = False
+        if good:
+            return str(value).rstrip("/")
+        self.report(
+            "ES015-not-a-base-url",
+            "",
+            variable,
+            f"{value!r} is not a base URL.",
+            "Write http(s)://HOST[:PORT]" + ("[/PATH]" if path_allowed else "") + " without query or fragment.",
+        )
+        return ""
+
+    def as_number(self, variable: str, value: Any) -> int | None:
+        if value is None:
+            return None
+        if isinstance(value, int) and not isinstance(value, bool):
+            return int(value)
+        if isinstance(value, str) and value.isdigit():
+            return int(value)
+        self.report(
+            "ES017-not-an-as-number",
+            "",
+            variable,
+            f"{value!r} is not an AS number.",
+            "Write it as a plain integer (asplain): AS 1.10 is 65546.",
+        )
+        return None
+
+    def strings(self, host: str, variable: str, value: Any) -> dict[str, str]:
+        """A mapping of strings to strings, as labels and annotations are."""
+        found: dict[str, str] = {}
+        for key, item in self.mapping(host, variable, value).items():
+            if isinstance(item, str):
+                found[key] = str(item)
+                continue
+            shown = "" if item is None else str(item).lower() if isinstance(item, bool) else str(item)
+            self.report(
+                "ES016-not-a-string",
+                host,
+                f"{variable}.{key}",
+                f"its value {item!r} is not a string.",
+                f'Quote it: "{shown}".',
+            )
+        return found
+
+    def taints(self, host: str, value: Any) -> tuple[model.Taint, ...]:
+        found: list[model.Taint] = []
+        for index, item in enumerate(self.sequence(host, "node_taints", value)):
+            variable = f"node_taints[{index}]"
+            if not isinstance(item, Mapping):
+                self.report(
+                    "ES018-not-a-taint",
+                    host,
+                    variable,
+                    f"{item!r} is not a mapping.",
+                    f"Write {_taint_mapping(item)}.",
+                )
+                continue
+            taint = {str(key): part for key, part in item.items()}
+            before = len(self.findings)
+            self.keys(host, variable, taint, ("key", "value", "effect"), ("key", "effect"))
+            for key, part in taint.items():
+                if part is not None and not isinstance(part, str):
+                    self.report(
+                        "ES016-not-a-string", host, f"{variable}.{key}", f"{part!r} is not a string.", "Quote it."
+                    )
+            if len(self.findings) == before:
+                found.append(model.Taint(str(taint["key"]), str(taint.get("value") or ""), str(taint["effect"])))
+        return tuple(found)
+
+    def choice(self, host: str, variable: str, value: Any, choices: Sequence[str]) -> str:
+        if value is None:
+            return ""
+        if value in choices:
+            return str(value)
+        guess = did_you_mean(str(value), choices)
+        self.report(
+            "ES009-unknown-choice",
+            host,
+            variable,
+            f"{value!r} is none of {', '.join(choices)}.",
+            f"Did you mean {guess!r}?" if guess else "Choose one of them.",
+        )
+        return ""
+
+    def _wrong_type(self, host: str, variable: str, value: Any, wanted: str) -> None:
+        self.report(
+            "ES003-wrong-type",
+            host,
+            variable,
+            f"{_shown(value)} is not {wanted}.",
+            f"Write {wanted}.",
+        )
+
+    def _not_a_network(self, host: str, variable: str, value: Any) -> None:
+        self.report(
+            "ES010-not-a-network",
+            host,
+            variable,
+            f"{_shown(value)} is not an IPv4 network.",
+            "Write it in CIDR form, for instance 10.20.1.0/24.",
+        )
+
+
+def _estate_wide(reader: _Reader, hosts: Mapping[str, Mapping[str, Any]], lost: set[tuple[str, str]]) -> dict[str, Any]:
+    """The estate_* variables: the value that most hosts have, with findings for those that differ."""
+    known = ESTATE_VARIABLES + RUN_VARIABLES
+    names = {name for variables in hosts.values() for name in variables if name.startswith("estate_")}
+    for name in sorted(names.difference(known)):
+        guess = did_you_mean(name, known)
+        holders = [host for host, variables in hosts.items() if name in variables]
+        reader.report(
+            "ES004-unknown-variable",
+            holders[0] if len(holders) == 1 else "",
+            name,
+            "there is no such variable; names that begin with estate_ belong to this collection.",
+            f"Did you mean {guess!r}?" if guess else f"Rename or remove it. Known: {', '.join(known)}.",
+        )
+    values: dict[str, Any] = {}
+    for name in ESTATE_VARIABLES:
+        groups = _by_value(hosts, name, lost)
+        if not groups:
+            continue
+        common, _holders = max(groups, key=lambda group: len(group[1]))
+        for value, holders in groups:
+            if value is common:
+                continue
+            reader.report(
+                "ES007-differs-between-hosts",
+                holders[0] if len(holders) == 1 else "",
+                name,
+                f"{listed(holders)} {'has' if len(holders) == 1 else 'have'} "
+                + ("no value." if value is _ABSENT else f"{_shown(value)}; the others have {_shown(common)}."),
+                "Set it once, in group_vars/all.",
+            )
+        values[name] = None if common is _ABSENT else common
+        for value, _holders in groups:
+            if values[name] is None and value is not _ABSENT:
+                values[name] = value
+    for name in REQUIRED_ESTATE_VARIABLES:
+        if values.get(name) is None and not any(variable == name for _host, variable in lost):
+            reader.report("ES002-missing-variable", "", name, "it is not set.", f"Set {name} in group_vars/all.")
+    return values
+
+
+def _by_value(
+    hosts: Mapping[str, Mapping[str, Any]], name: str, lost: set[tuple[str, str]]
+) -> list[tuple[Any, list[str]]]:
+    """Hosts by the value that they have of a variable; nothing when no host has it."""
+    groups: list[tuple[Any, list[str]]] = []
+    for host, variables in hosts.items():
+        if (host, name) in lost:
+            continue
+        value = variables.get(name, _ABSENT)
+        for known, holders in groups:
+            if known is value or (known is not _ABSENT and value is not _ABSENT and known == value):
+                holders.append(host)
+                break
+        else:
+            groups.append((value, [host]))
+    return groups if any(value is not _ABSENT for value, _holders in groups) else []
+
+
+def _networks(reader: _Reader, value: Any) -> model.Networks:
+    plan = reader.mapping("", "estate_networks", value)
+    if plan:
+        reader.keys("", "estate_networks", plan, ("services", "pods", "reserved"), ("services", "pods"))
+    pods: dict[str, IPv4Network] = {}
+    raw_pods = reader.mapping("", "estate_networks.pods", plan.get("pods"))
+    reader.keys("", "estate_networks.pods", raw_pods, model.NODE_CLASSES)
+    for node_class in model.NODE_CLASSES:
+        network = reader.network("", f"estate_networks.pods.{node_class}", raw_pods.get(node_class))
+        if network is not None:
+            pods[node_class] = network
+    return model.Networks(
+        services=reader.network("", "estate_networks.services", plan.get("services")),
+        pods=pods,
+        reserved=_network_list(reader, "estate_networks.reserved", plan.get("reserved")),
+    )
+
+
+def _network_list(reader: _Reader, variable: str, value: Any) -> tuple[IPv4Network, ...]:
+    networks = (
+        reader.network("", f"{variable}[{index}]", item)
+        for index, item in enumerate(reader.sequence("", variable, value))
+    )
+    return tuple(network for network in networks if network is not None)
+
+
+def _bgp(reader: _Reader, value: Any) -> model.Bgp | None:
+    if value is None:
+        return None
+    raw = reader.mapping("", "estate_bgp", value)
+    reader.keys("", "estate_bgp", raw, ("as", "import"), ("as",))
+    return model.Bgp(
+        as_number=reader.as_number("estate_bgp.as", raw.get("as")),
+        imports=_network_list(reader, "estate_bgp.import", raw.get("import")),
+    )
+
+
+def _racks(reader: _Reader, value: Any) -> dict[str, model.Rack]:
+    racks: dict[str, model.Rack] = {}
+    for name, item in sorted(reader.mapping("", "estate_racks", value).items()):
+        variable = f"estate_racks.{name}"
+        raw = reader.mapping("", variable, {} if item is None else item)
+        reader.keys("", variable, raw, ("subnet", "switches", "as", "gateway"), ("subnet",))
+        switches = (
+            reader.text("", f"{variable}.switches[{index}]", switch)
+            for index, switch in enumerate(reader.sequence("", f"{variable}.switches", raw.get("switches")))
+        )
+        racks[name] = model.Rack(
+            name=name,
+            subnet=reader.network("", f"{variable}.subnet", raw.get("subnet")),
+            switches=tuple(switch for switch in switches if switch),
+            as_number=reader.as_number(f"{variable}.as", raw.get("as")),
+            gateway=reader.address("", f"{variable}.gateway", raw.get("gateway")),
+        )
+    return racks
+
+
+def _mirror(reader: _Reader, value: Any) -> model.Mirror | None:
+    if value is None:
+        return None
+    raw = reader.mapping("", "estate_mirror", value)
+    reader.keys("", "estate_mirror", raw, ("downloads", "registry"))
+    return model.Mirror(
+        downloads=reader.base_url("estate_mirror.downloads", raw.get("downloads"), path_allowed=True),
+        registry=reader.base_url("estate_mirror.registry", raw.get("registry"), path_allowed=False),
+    )
+
+
+def _cloud(reader: _Reader, value: Any) -> model.Cloud | None:
+    if value is None:
+        return None
+    raw = reader.mapping("", "estate_cloud", value)
+    known = ("provider", "region", "vpc", "cidr", "node_vswitches", "pod_vswitches")
+    reader.keys("", "estate_cloud", raw, known, ("provider", "region", "cidr"))
+    return model.Cloud(
+        provider=reader.choice("", "estate_cloud.provider", raw.get("provider"), ("alibaba",)),
+        region=reader.text("", "estate_cloud.region", raw.get("region")) or "",
+        vpc=reader.text("", "estate_cloud.vpc", raw.get("vpc")) or "",
+        cidr=reader.network("", "estate_cloud.cidr", raw.get("cidr")),
+        node_vswitches=_vswitches(reader, "estate_cloud.node_vswitches", raw.get("node_vswitches")),
+        pod_vswitches=_vswitches(reader, "estate_cloud.pod_vswitches", raw.get("pod_vswitches")),
+    )
+
+
+def _vswitches(reader: _Reader, variable: str, value: Any) -> dict[str, model.VSwitch]:
+    vswitches: dict[str, model.VSwitch] = {}
+    for zone, item in sorted(reader.mapping("", variable, value).items()):
+        raw = reader.mapping("", f"{variable}.{zone}", {} if item is None else item)
+        reader.keys("", f"{variable}.{zone}", raw, ("id", "cidr"), ("id", "cidr"))
+        vswitches[zone] = model.VSwitch(
+            id=reader.text("", f"{variable}.{zone}.id", raw.get("id")) or "",
+            cidr=reader.network("", f"{variable}.{zone}.cidr", raw.get("cidr")),
+        )
+    return vswitches
+
+
+def _hosts(
+    reader: _Reader,
+    hosts: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]],
+    racks: Mapping[str, model.Rack],
+) -> dict[str, model.Host]:
+    member_of: dict[str, list[str]] = {}
+    for group in _GROUPS.intersection(groups):
+        for member in groups[group]:
+            member_of.setdefault(str(member), []).append(group)
+    rack_of_switch = {switch: rack.name for rack in racks.values() for switch in rack.switches}
+    return {
+        str(name): _host(
+            reader, str(name), hosts[name], frozenset(member_of.get(str(name), ())), rack_of_switch.get(str(name), "")
+        )
+        for name in sorted(hosts)
+    }
+
+
+def _host(
+    reader: _Reader, name: str, variables: Mapping[str, Any], groups: frozenset[str], rack_of_switch: str
+) -> model.Host:
+    for variable in variables:
+        _look_for_misspelling(reader, name, str(variable), variables)
+    host = model.Host(name, groups)
+    node_class = reader.choice(name, "node_class", variables.get("node_class"), model.NODE_CLASSES)
+    if not node_class and host.is_node:
+        node_class = model.CLOUD_VM if model.CLOUD_VMS_GROUP in groups else model.BARE_METAL
+    rack = reader.text(name, "rack", variables.get("rack")) or ""
+    return model.Host(
+        name=name,
+        groups=groups,
+        address=reader.address(name, "ansible_host", variables.get("ansible_host")),
+        rack=rack or (rack_of_switch if host.is_switch else ""),
+        node_class=node_class,
+        labels=reader.strings(name, "node_labels", variables.get("node_labels")),
+        annotations=reader.strings(name, "node_annotations", variables.get("node_annotations")),
+        taints=reader.taints(name, variables.get("node_taints")),
+        cluster_id=reader.address(name, "route_reflector_cluster_id", variables.get("route_reflector_cluster_id")),
+        kubelet_version=reader.version(
+            name, "kubernetes_node_version", variables.get("kubernetes_node_version"), "1.36.3"
+        ),
+        containerd_version=reader.version(
+            name,
+            "container_runtime_containerd_version",
+            variables.get("container_runtime_containerd_version"),
+            "2.3.7",
+        ),
+    )
+
+
+def _look_for_misspelling(reader: _Reader, host: str, variable: str, variables: Mapping[str, Any]) -> None:
+    meant = _misspelt(variable)
+    if not meant or meant in variables:
+        return
+    reader.report(
+        "ES008-looks-misspelt",
+        host,
+        variable,
+        "no role reads this variable.",
+        f"Did you mean {meant!r}? If it is your own, another name avoids the doubt.",
+        WARNING,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _misspelt(variable: str) -> str:
+    if variable in HOST_VARIABLES or variable.startswith("estate_"):
+        return ""
+    return _OTHER_NAMES.get(variable, "") or did_you_mean(variable, HOST_VARIABLES, _MISSPELT_CUTOFF)
+
+
+def _is_host(text: str) -> bool:
+    """True for an IPv4 literal or a DNS name."""
+    if not re.search(r"[a-zA-Z]", text):
+        try:
+            IPv4Address(text)
+        except AddressValueError:
+            return False
+        return True
+    label = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z", re.IGNORECASE)
+    return len(text) <= 253 and all(label.match(part) for part in text.split("."))
+
+
+def _taint_mapping(item: Any) -> str:
+    """How ``key=value:effect``, the form of kubectl and Kubespray, is written here."""
+    match = re.match(r"(?P<key>[^=:]+)(=(?P<value>[^:]*))?:(?P<effect>\w+)\Z", str(item))
+    if not match:
+        return "{key: KEY, value: VALUE, effect: NoSchedule}"
+    value = f'value: "{match["value"]}", ' if match["value"] else ""
+    return f"{{key: {match['key']}, {value}effect: {match['effect']}}}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
