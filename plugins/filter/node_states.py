@@ -10,10 +10,10 @@ short_description: What the inventory wants of nodes
 description:
   - Computes the labels, annotations and taints that the inventory implies for some hosts, in the form of the option
     O(hybridk8s.estate.node#module:nodes).
-  - To the labels of the host variable C(node_labels) it adds the standard ones. C(estate.hybridk8s.io/rack) is the rack,
-    C(estate.hybridk8s.io/node-class) is V(bare_metal) or V(cloud_vm), C(topology.kubernetes.io/zone) is the rack unless
-    C(node_labels) says otherwise, and cloud VMs have C(alibabacloud.com/external=true).
-  - Only the variables of the named hosts are read, so the cost follows the number of names and not the size of the estate.
+  - To the labels of the host variable C(node_labels) it adds the standard ones. C(estate.hybridk8s.io/rack) is the
+    rack, C(estate.hybridk8s.io/node-class) is V(bare_metal) or V(cloud_vm), C(topology.kubernetes.io/zone) is the rack
+    unless C(node_labels) says otherwise, and cloud VMs have C(alibabacloud.com/external=true).
+  - Only the variables of the named hosts are read, so the cost follows the number of names.
 author: hybridk8s.estate authors (@hybridk8s)
 options:
   _input:
@@ -44,7 +44,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: One dictionary a host, in the order of the names, with the keys C(name), C(labels), C(annotations) and C(taints).
+  description: One dictionary a host, in the order of the names; keys C(name), C(labels), C(annotations), C(taints).
   type: list
   elements: dict
 """
@@ -53,7 +53,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import derive
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils._inventory import estate_from_hostvars
 
