@@ -1,16 +1,55 @@
 # Every command of the project. `make help` lists them.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+SHELL := bash
 CACHE ?= $(or $(HYBRIDK8S_CACHE),$(HOME)/.cache/hybridk8s-estate)
-VENV_KEY := $(firstword $(shell cat requirements/dev.lock tests/venv.sh 2>/dev/null | sha256sum))
+VENV_KEY := $(firstword $(shell sha256sum requirements/dev.lock))
 VENV := $(CACHE)/venv-$(VENV_KEY)
+FLOWS ?= default join interrupted ha
+STAGES := lint unit build sanity components integration molecule
+export ANSIBLE_CONFIG := ansible.cfg
+export PATH := $(CURDIR)/.cache/venv/bin:$(PATH)
 
-.PHONY: help
+.PHONY: help venv lint unit build sanity components integration molecule test test-all bench demo clean
+
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: venv
-venv: .cache/venv-$(VENV_KEY) ## the virtual environment and the collection tree, in .cache
-.cache/venv-$(VENV_KEY): requirements/dev.lock tests/venv.sh
+venv: ## the virtual environment and the collection tree, in .cache
 	@bash tests/venv.sh "$(VENV)"
-	@touch $@
+
+demo: venv ## boot the lab, make the estate of inventories/lab on it, prove it and explain it
+	@python -m tests.lab.demo
+
+test: venv ## every test, the fast ones first
+	@python tests/stages.py $(STAGES)
+
+test-all: export HYBRIDK8S_INTERRUPTIONS := 10
+test-all: test ## as `make test`, with every point of the interrupted installation
+
+lint: venv ## ruff, mypy, yamllint, ansible-lint, the changelog
+	@bash tests/lint.sh
+
+unit: venv ## the unit tests
+	@pytest -n 2 tests/unit
+
+build: venv ## the collection's tarball in .cache/dist, installed alone and looked at
+	@bash tests/galaxy.sh .cache/dist
+
+sanity: venv ## ansible-test sanity, on a copy of the tree
+	@bash tests/sanity.sh "$(CACHE)/sanity"
+
+components: venv ## the components of the lab, built once into the cache
+	@./lab build
+
+integration: venv components ## the modules against a real API server
+	@pytest tests/integration
+
+molecule: venv components ## the flows on the lab: FLOWS="default join interrupted ha"
+	@bash tests/flows/run.sh $(FLOWS)
+
+bench: venv components ## first run, second run and join on the lab: wall, CPU, counts
+	@python -m tests.bench
+
+clean: ## remove what the working tree's .cache holds; the cache outside the tree stays
+	@rm -rf .cache

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$1
 if [ ! -e "$venv/.complete" ]; then
+  bash tests/machine.sh
   echo "making the virtual environment in $venv"
   rm -rf "$venv"
   python3 -m venv "$venv"
