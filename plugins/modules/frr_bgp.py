@@ -1,0 +1,394 @@
+#!/usr/bin/python
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: frr_bgp
+short_description: Peer an FRR switch with the route reflectors of an estate
+description:
+  - Keeps the estate's part of an FRR configuration as it is wanted, a peer-group C(ESTATE-<NAME>) with its neighbours,
+    two prefix-lists and two route-maps in the C(router bgp) of the default VRF. What others configured is neither
+    changed nor removed.
+  - The new configuration is checked by C(vtysh -C) as a whole before a line of it is loaded. Then only the lines that
+    differ are loaded into the running daemons, so sessions of others, and sessions of ours that do not change, stay up.
+    When the daemons refuse a line, what was there before is put back.
+  - C(frr-reload.py) is not used. It compares the whole configuration, so it would act on lines of others too, and it
+    passes what it removes, passwords among it, as command arguments.
+  - The configuration file is changed in the same places only, and replaced in one step.
+  - FRR is a graceful-restart helper by default, which is what reflectors need. The module changes nothing there,
+    because such a change takes effect only when sessions are reset.
+options:
+  estate:
+    description: Name of the estate, a DNS label; our objects are named after it.
+    type: str
+    required: true
+  state:
+    description: With V(absent) everything of the estate is removed; C(router bgp) itself is left.
+    type: str
+    choices: [present, absent]
+    default: present
+  as_number:
+    description:
+      - The AS of the switch. When the switch runs BGP with another one, the module fails and changes nothing.
+      - When it runs no C(router bgp) yet, one is created with this AS.
+    type: int
+    required: true
+    aliases: [as]
+  neighbours:
+    description: The route reflectors. Neighbours of our peer-group that are not listed are removed.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      address:
+        description: IPv4 address of the node.
+        type: str
+        required: true
+      remote_as:
+        description: AS of the cluster.
+        type: int
+        required: true
+      description:
+        description: A text for people who look at the switch.
+        type: str
+        default: ""
+      multihop:
+        description:
+          - TTL of the session in hops. More than V(1) also lets next hops lie outside the connected networks, which
+            they do when the owner of a pod block stands in another rack.
+        type: int
+        default: 2
+      password:
+        description: TCP-MD5 password of the session. It is in no argument list, no difference and no message.
+        type: str
+  import_prefixes:
+    description: What the switch takes from the reflectors, normally the pod pools. Nothing else is taken.
+    type: list
+    elements: dict
+    default: []
+    suboptions: &prefix
+      prefix:
+        description: An IPv4 network.
+        type: str
+        required: true
+      ge:
+        description: Smallest prefix length, in bits.
+        type: int
+      le:
+        description: Largest prefix length, in bits.
+        type: int
+  export_prefixes:
+    description:
+      - What the reflectors may learn from the switch. Nothing else is announced to them.
+      - A prefix that holds the address of a neighbour is refused. Nodes that learn their own network by BGP lose their
+        routes to each other.
+    type: list
+    elements: dict
+    default: []
+    suboptions: *prefix
+  max_prefix:
+    description:
+      - A session that sends more prefixes than this is closed for five minutes; at 80% a warning is logged.
+        V(0) is no limit.
+    type: int
+    default: 2000
+  timers:
+    description: Timers of the sessions, in seconds.
+    type: dict
+    default: {}
+    suboptions:
+      keepalive:
+        description: Time between keepalives.
+        type: int
+        default: 10
+      hold:
+        description: Silence after which the session is down; at least three times O(timers.keepalive).
+        type: int
+        default: 30
+      connect:
+        description: Time between attempts to connect.
+        type: int
+        default: 10
+  config_file:
+    description: The integrated configuration file that FRR reads at its start.
+    type: path
+    default: /etc/frr/frr.conf
+  wait_established:
+    description:
+      - How long to wait for every session to be established, in seconds. V(0) only reports what is seen.
+      - The first run on a new estate cannot wait, because the reflectors are told of the switch afterwards.
+    type: int
+    default: 0
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: full
+requirements:
+  - FRR 8.4 or newer with bgpd running and an integrated configuration file
+seealso:
+  - module: hybridk8s.estate.bgp_topology
+author: hybridk8s.estate authors (@hybridk8s)
+"""
+
+EXAMPLES = r"""
+- name: Peer with the reflectors of the rack
+  hybridk8s.estate.frr_bgp:
+    estate: lab
+    as_number: 64901
+    neighbours:
+      - address: 10.20.1.11
+        remote_as: 64512
+        description: cp1
+    import_prefixes:
+      - prefix: 10.21.0.0/16
+        ge: 26
+        le: 32
+    export_prefixes:
+      - prefix: 10.99.0.0/16
+        le: 32
+"""
+
+RETURN = r"""
+steps:
+  description: What was done, or in check mode would be done.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    action:
+      description: The verb.
+      type: str
+      sample: create
+    target:
+      description: The object.
+      type: str
+      sample: neighbour/10.20.1.11
+    reason:
+      description: Why.
+      type: str
+commands:
+  description: The lines that were loaded into the running configuration, passwords hidden.
+  returned: success
+  type: list
+  elements: str
+sessions:
+  description: Every session of ours as the switch sees it; not what would be, in check mode.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    neighbour:
+      description: Address of the reflector.
+      type: str
+    state:
+      description: Its BGP state, V(Missing) when the switch does not know it.
+      type: str
+      sample: Established
+    remote_as:
+      description: AS of the reflector.
+      type: int
+    prefixes_received:
+      description: Number of prefixes taken from it.
+      type: int
+    uptime:
+      description: Seconds since it was established.
+      type: float
+"""
+
+import os
+import tempfile
+import time
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _frr
+from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step, result
+
+PREFIX = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {"prefix": {"type": "str", "required": True}, "ge": {"type": "int"}, "le": {"type": "int"}},
+}
+ARGUMENTS: dict[str, Any] = {
+    "estate": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "as_number": {"type": "int", "required": True, "aliases": ["as"]},
+    "neighbours": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "address": {"type": "str", "required": True},
+            "remote_as": {"type": "int", "required": True},
+            "description": {"type": "str", "default": ""},
+            "multihop": {"type": "int", "default": 2},
+            "password": {"type": "str", "no_log": True},
+        },
+    },
+    "import_prefixes": PREFIX,
+    "export_prefixes": PREFIX,
+    "max_prefix": {"type": "int", "default": 2000},
+    "timers": {
+        "type": "dict",
+        "default": {},
+        "options": {
+            "keepalive": {"type": "int", "default": 10},
+            "hold": {"type": "int", "default": 30},
+            "connect": {"type": "int", "default": 10},
+        },
+    },
+    "config_file": {"type": "path", "default": "/etc/frr/frr.conf"},
+    "wait_established": {"type": "int", "default": 0},
+}
+POLL_SECONDS = 1.0
+
+
+class Switch:
+    """The FRR of this host, through vtysh; configuration goes to it in files that only root can read."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self._vtysh = module.get_bin_path("vtysh")
+        if not self._vtysh:
+            self.fail("vtysh is not installed. Install FRR (package frr), or take this host out of the group switches.")
+
+    def fail(self, message: str, **extra: Any) -> NoReturn:
+        self._module.fail_json(msg=message, **extra)
+
+    def show(self, what: str) -> str:
+        rc, out, err = self._module.run_command([self._vtysh, "-c", f"show {what}"])
+        if rc:
+            self.fail(f"vtysh -c 'show {what}' failed: {(err or out).strip()}. Check that FRR runs on this host.")
+        return out
+
+    def running(self) -> str:
+        if "bgpd" not in self.show("daemons").split():
+            self.fail("bgpd does not run. Set bgpd=yes in /etc/frr/daemons on the switch and restart FRR.")
+        return self.show("running-config")
+
+    def refusal(self, text: str) -> str:
+        """What FRR's parser says against a configuration, or an empty string."""
+        return self._with_file("-C", text)
+
+    def load(self, lines: list[str]) -> str:
+        """Load lines into the running daemons; what they say against it, or an empty string."""
+        return self._with_file("", "".join(f"{line}\n" for line in lines))
+
+    def _with_file(self, flag: str, text: str) -> str:
+        descriptor, path = tempfile.mkstemp(dir=self._module.tmpdir)
+        try:
+            with os.fdopen(descriptor, "w") as stream:
+                stream.write(text)
+            rc, out, err = self._module.run_command([self._vtysh, *([flag] if flag else []), "-f", path])
+        finally:
+            os.unlink(path)
+        said = [_frr.hide(line.strip()) for line in (out + err).splitlines() if line.strip()]
+        return "; ".join(said or [f"vtysh ended with {rc}"]) if rc else ""
+
+    def write(self, path: str, text: str) -> None:
+        """Replace a file in one step; a new one belongs to the owner of its directory, a known one keeps its owner."""
+        descriptor, new = tempfile.mkstemp(dir=os.path.dirname(path))
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if not os.path.exists(path):
+            owner = os.stat(os.path.dirname(path))
+            os.chown(new, owner.st_uid, owner.st_gid)
+            os.chmod(new, 0o640)
+        self._module.atomic_move(new, path)
+
+    def sessions(self, wanted: _frr.Wanted) -> tuple[_frr.Session, ...]:
+        return _frr.sessions_of(self.show("bgp ipv4 unicast summary json"), wanted)
+
+
+def text_of(path: str) -> str:
+    """The file's content; an empty text when there is none."""
+    if not os.path.exists(path):
+        return ""
+    with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+        return stream.read()
+
+
+def change(switch: Switch, wanted: _frr.Wanted, parts: _frr.Parts, before: _frr.Configuration) -> None:
+    """Load what differs; put back what was there when the switch does not take it."""
+    said = switch.load(_frr.commands(before, wanted, parts))
+    after = _frr.read(switch.running(), wanted.estate)
+    missing = _frr.steps_of(after, wanted, parts)
+    if not said and not missing:
+        return
+    switch.load(_frr.commands(after, wanted, before.parts))
+    named = ", ".join(step.target for step in missing) or "a line"
+    switch.fail(
+        f"the switch did not take {named}: {said or 'no reason given'}. What was configured before has been put back. "
+        "Compare the switch's own configuration with the inventory."
+    )
+
+
+def wait(switch: Switch, wanted: _frr.Wanted, seconds: int) -> tuple[_frr.Session, ...]:
+    """The sessions once all are established; fails when they are not within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        sessions = switch.sessions(wanted)
+        down = [session for session in sessions if not session.established]
+        if not down or not seconds:
+            return sessions
+        if time.monotonic() >= deadline:
+            listed = ", ".join(f"{s.neighbour} (AS {s.remote_as}): {s.state}" for s in down)
+            switch.fail(
+                f"after {seconds} s these sessions of AS {wanted.as_number} are not established: {listed}. Check that "
+                "the reflector runs, that it peers with this switch (AS, password) and that TCP port 179 is open.",
+                sessions=[asdict(session) for session in sessions],
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def main() -> None:
+    """Observe, plan, apply, report."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    switch = Switch(module)
+    try:
+        wanted = _frr.wanted_of(module.params)
+    except _frr.FrrError as error:
+        switch.fail(str(error))
+    parts = _frr.wanted_parts(wanted) if module.params["state"] == "present" else {}
+    running = switch.running()
+    before = _frr.read(running, wanted.estate)
+    refused = _frr.refusal(before, wanted)
+    if refused:
+        switch.fail(refused)
+    path = module.params["config_file"]
+    written = text_of(path)
+    steps = _frr.steps_of(before, wanted, parts)
+    unwritten = _frr.steps_of(_frr.read(written, wanted.estate), wanted, parts)
+    saved = _frr.merge(written, wanted, parts) if unwritten else written
+    for name, text in ((path, saved), ("the running configuration", _frr.merge(running, wanted, parts))):
+        said = switch.refusal(text) if steps or unwritten else ""
+        if said:
+            switch.fail(f"FRR's parser refuses {name} as it would become, nothing was changed: {said}.")
+    lines = _frr.commands(before, wanted, parts) if steps else []
+    if not module.check_mode:
+        if steps:
+            change(switch, wanted, parts, before)
+        if unwritten:
+            switch.write(path, saved)
+    done = [*steps, *([Step("write", path, "keeps our part over a restart of FRR")] if unwritten else [])]
+    seconds = 0 if module.check_mode else module.params["wait_established"]
+    sessions = wait(switch, wanted, seconds) if parts else ()
+    module.exit_json(
+        **result(done, diff=module._diff),
+        commands=[_frr.hide(line) for line in lines],
+        sessions=[asdict(session) for session in sessions],
+    )
+
+
+if __name__ == "__main__":
+    main()
