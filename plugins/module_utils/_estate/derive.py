@@ -34,7 +34,7 @@ OWN_PREFIX = "estate.hybridk8s.io/"
 API_SERVER_PORT = 6443
 LOCAL_PROXY_PORT = 7443
 LOCAL_PROXY_ADDRESS = IPv4Address("127.0.0.1")
-# Calico's default blockSize for IPv4; a node takes a second block before its first is full (domain facts A3).
+# Calico's default blockSize for IPv4; a node takes a second block before its first is full.
 POOL_BLOCK_SIZE = 26
 BLOCKS_PER_NODE = 2
 

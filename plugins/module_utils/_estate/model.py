@@ -26,6 +26,16 @@ CLOUD_VMS_GROUP = "cloud_vms"
 REFLECTORS_GROUP = "route_reflectors"
 GPU_GROUP = "gpu"
 SWITCHES_GROUP = "switches"
+GROUPS = (
+    CONTROL_PLANE_GROUP,
+    WORKERS_GROUP,
+    KUBERNETES_GROUP,
+    BARE_METAL_GROUP,
+    CLOUD_VMS_GROUP,
+    REFLECTORS_GROUP,
+    GPU_GROUP,
+    SWITCHES_GROUP,
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -65,7 +75,8 @@ class Host:
     """A machine: a node of the cluster, or a switch.
 
     ``address`` is ``ansible_host`` (the node's InternalIP, the switch's BGP address). ``groups`` holds only the groups
-    that this collection knows. ``node_class`` is empty for what is no node. ``labels``, ``annotations`` and ``taints``
+    that this collection knows. ``node_class`` is empty for what is no node, and ``class_is_assumed`` where neither
+    variable nor group names it. ``labels``, ``annotations`` and ``taints``
     are those of the inventory; :mod:`derive` adds ours.
     """
 
@@ -74,6 +85,7 @@ class Host:
     address: IPv4Address | None = None
     rack: str = ""
     node_class: str = ""
+    class_is_assumed: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] = ()
@@ -160,6 +172,14 @@ class Cloud:
 
 
 @dataclass(frozen=True)
+class ClearSecret:
+    """A place of the inventory where something that looks like a secret stands unencrypted."""
+
+    host: str
+    variable: str
+
+
+@dataclass(frozen=True)
 class Estate:
     """All of it. ``hosts`` is sorted by name; ``groups`` holds every group of the inventory, unknown ones too."""
 
@@ -173,6 +193,7 @@ class Estate:
     cloud: Cloud | None = None
     hosts: Mapping[str, Host] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    clear_secrets: tuple[ClearSecret, ...] = ()
 
     @property
     def nodes(self) -> dict[str, Host]:

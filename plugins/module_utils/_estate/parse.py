@@ -83,18 +83,6 @@ _OTHER_NAMES: Mapping[str, str] = {
     "node_rack": "rack",
 }
 _MISSPELT_CUTOFF = 0.84
-_GROUPS = frozenset(
-    {
-        model.CONTROL_PLANE_GROUP,
-        model.WORKERS_GROUP,
-        model.KUBERNETES_GROUP,
-        model.BARE_METAL_GROUP,
-        model.CLOUD_VMS_GROUP,
-        model.REFLECTORS_GROUP,
-        model.GPU_GROUP,
-        model.SWITCHES_GROUP,
-    }
-)
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)\Z")
 _ENDPOINT = re.compile(r"(?P<host>[^:/\s]+):(?P<port>\d{1,5})\Z")
 _ABSENT = object()
@@ -121,14 +109,19 @@ def parse(
     hosts: Mapping[str, Mapping[str, Any]],
     groups: Mapping[str, Sequence[str]],
     unreadable: Iterable[Unreadable] = (),
+    clear_secrets: Iterable[model.ClearSecret] = (),
 ) -> Parsed:
     """Make an Estate of ``hosts`` (variables by host name) and ``groups`` (host names by group name).
 
     Never raises for bad input: what cannot be read is left out of the Estate and reported. ``unreadable`` names
     variables that the caller could not render; they are reported once and not called missing as well.
+    ``clear_secrets`` are what the caller found, for the rule about them. Hosts in none of our groups (a bastion, say)
+    are known by name only.
     """
     reader = _Reader()
     lost = {(item.host, item.variable) for item in unreadable}
+    member_of = _memberships(groups)
+    ours = {name: variables for name, variables in hosts.items() if member_of.get(name)} or hosts
     for item in unreadable:
         reader.report(
             "ES001-unreadable-variable",
@@ -137,7 +130,7 @@ def parse(
             f"its value cannot be computed: {item.reason}.",
             "Define what it refers to, or correct the expression; a vaulted value needs its vault password.",
         )
-    estate_wide = _estate_wide(reader, hosts, lost)
+    estate_wide = _estate_wide(reader, ours, lost)
     racks = _racks(reader, estate_wide.get("estate_racks"))
     estate = model.Estate(
         name=reader.text("", "estate_name", estate_wide.get("estate_name")) or "",
@@ -150,8 +143,9 @@ def parse(
         racks=racks,
         mirror=_mirror(reader, estate_wide.get("estate_mirror")),
         cloud=_cloud(reader, estate_wide.get("estate_cloud")),
-        hosts=_hosts(reader, hosts, groups, racks),
+        hosts=_hosts(reader, hosts, member_of, racks, lost),
         groups={str(name): tuple(str(member) for member in members) for name, members in groups.items()},
+        clear_secrets=tuple(clear_secrets),
     )
     return Parsed(estate, tuple(reader.findings))
 
@@ -514,7 +508,8 @@ def _racks(reader: _Reader, value: Any) -> dict[str, model.Rack]:
     for name, item in sorted(reader.mapping("", "estate_racks", value).items()):
         variable = f"estate_racks.{name}"
         raw = reader.mapping("", variable, {} if item is None else item)
-        reader.keys("", variable, raw, ("subnet", "switches", "as", "gateway"), ("subnet",))
+        required = ("subnet", "as") if raw.get("switches") else ("subnet",)
+        reader.keys("", variable, raw, ("subnet", "switches", "as", "gateway"), required)
         switches = (
             reader.text("", f"{variable}.switches[{index}]", switch)
             for index, switch in enumerate(reader.sequence("", f"{variable}.switches", raw.get("switches")))
@@ -568,23 +563,38 @@ def _vswitches(reader: _Reader, variable: str, value: Any) -> dict[str, model.VS
     return vswitches
 
 
+def _memberships(groups: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+    """The groups of ours that each host is in."""
+    found: dict[str, set[str]] = {}
+    for group in set(model.GROUPS).intersection(groups):
+        for member in groups[group]:
+            found.setdefault(str(member), set()).add(group)
+    return {name: frozenset(names) for name, names in found.items()}
+
+
 def _hosts(
     reader: _Reader,
     hosts: Mapping[str, Mapping[str, Any]],
-    groups: Mapping[str, Sequence[str]],
+    member_of: Mapping[str, frozenset[str]],
     racks: Mapping[str, model.Rack],
+    lost: set[tuple[str, str]],
 ) -> dict[str, model.Host]:
-    member_of: dict[str, list[str]] = {}
-    for group in _GROUPS.intersection(groups):
-        for member in groups[group]:
-            member_of.setdefault(str(member), []).append(group)
     rack_of_switch = {switch: rack.name for rack in racks.values() for switch in rack.switches}
-    return {
-        str(name): _host(
-            reader, str(name), hosts[name], frozenset(member_of.get(str(name), ())), rack_of_switch.get(str(name), "")
-        )
-        for name in sorted(hosts)
-    }
+    found: dict[str, model.Host] = {}
+    for name in sorted(hosts):
+        if name not in member_of:
+            found[str(name)] = model.Host(str(name))
+            continue
+        found[str(name)] = _host(reader, str(name), hosts[name], member_of[name], rack_of_switch.get(name, ""))
+        if hosts[name].get("ansible_host") is None and (name, "ansible_host") not in lost:
+            reader.report(
+                "ES002-missing-variable",
+                str(name),
+                "ansible_host",
+                "it is not set.",
+                "Set it to the host's IPv4 address: the node's InternalIP, the switch's address in its rack.",
+            )
+    return found
 
 
 def _host(
@@ -594,6 +604,7 @@ def _host(
         _look_for_misspelling(reader, name, str(variable), variables)
     host = model.Host(name, groups)
     node_class = reader.choice(name, "node_class", variables.get("node_class"), model.NODE_CLASSES)
+    class_is_assumed = not node_class and host.is_node and not groups & {model.BARE_METAL_GROUP, model.CLOUD_VMS_GROUP}
     if not node_class and host.is_node:
         node_class = model.CLOUD_VM if model.CLOUD_VMS_GROUP in groups else model.BARE_METAL
     rack = reader.text(name, "rack", variables.get("rack")) or ""
@@ -603,6 +614,7 @@ def _host(
         address=reader.address(name, "ansible_host", variables.get("ansible_host")),
         rack=rack or (rack_of_switch if host.is_switch else ""),
         node_class=node_class,
+        class_is_assumed=class_is_assumed,
         labels=reader.strings(name, "node_labels", variables.get("node_labels")),
         annotations=reader.strings(name, "node_annotations", variables.get("node_annotations")),
         taints=reader.taints(name, variables.get("node_taints")),

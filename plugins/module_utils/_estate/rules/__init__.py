@@ -1,0 +1,31 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is wrong with an Estate; private to this collection.
+
+Each rule is a small function of its own, grouped by concern: a module each. Importing this package registers them all.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules import (
+    addresses,
+    cloud,
+    cluster,
+    fabric,
+    membership,
+    nodes,
+    ranges,
+    site,
+)
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._registry import RULES, Rule
+from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
+
+__all__ = ["RULES", "Rule", "addresses", "check", "cloud", "cluster", "fabric", "membership", "nodes", "ranges", "site"]
+
+
+def check(estate: model.Estate) -> tuple[Finding, ...]:
+    """Every finding of every rule, in the order of the codes."""
+    return tuple(finding for code in sorted(RULES) for finding in RULES[code].findings(estate))

@@ -1,0 +1,217 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Labels, annotations and taints: what the API server would refuse, and what others own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import derive, model
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import did_you_mean
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._registry import (
+    ERROR,
+    WARNING,
+    Problem,
+    rule,
+)
+
+_SYNTAX = "Kubernetes: Labels and Selectors, syntax and character set"
+_WELL_KNOWN = "Kubernetes: Well-Known Labels, Annotations and Taints"
+_RESTRICTION = "Kubernetes: admission plug-in NodeRestriction"
+_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z")
+_PREFIX_PART = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_MOST_ANNOTATION_BYTES = 256 * 1024
+_KUBELET_OWNED = ("kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch")
+_KUBELET_MAY_SET = (
+    *_KUBELET_OWNED,
+    "beta.kubernetes.io/arch",
+    "beta.kubernetes.io/instance-type",
+    "beta.kubernetes.io/os",
+    "failure-domain.beta.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "node.kubernetes.io/instance-type",
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+)
+_KUBELET_MAY_SET_UNDER = ("kubelet.kubernetes.io", "node.kubernetes.io")
+# Made for administrators: set through the API, never by kubelets.
+_ADMINISTRATORS = "node-restriction.kubernetes.io"
+
+
+@rule("ES701-label-malformed", ERROR, "the API server refuses the whole change", _SYNTAX)
+def label_malformed(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        for key, value in host.labels.items():
+            fault = _key_fault(key) or _value_fault(value)
+            if fault:
+                yield Problem(host.name, f"node_labels.{key}", fault, "Correct the label.")
+
+
+@rule("ES702-label-owned-by-kubelet", ERROR, "the kubelet sets it back at its next start", _WELL_KNOWN)
+def label_owned_by_kubelet(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        for key in host.labels:
+            if key in _KUBELET_OWNED:
+                yield Problem(
+                    host.name,
+                    f"node_labels.{key}",
+                    "the kubelet sets this label itself.",
+                    "Remove it, or use another name.",
+                )
+
+
+@rule(
+    "ES703-label-is-ours",
+    ERROR,
+    "it is derived from the inventory; two writers would fight",
+    "module node: ownership",
+)
+def label_is_ours(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        for kind, keys in (("node_labels", host.labels), ("node_annotations", host.annotations)):
+            for key in keys:
+                if key.startswith(derive.OWN_PREFIX) or key == derive.EXTERNAL_LABEL:
+                    yield Problem(
+                        host.name,
+                        f"{kind}.{key}",
+                        "this collection derives it from rack, node_class and groups.",
+                        "Remove it; set the variable it follows from.",
+                    )
+
+
+@rule(
+    "ES704-label-kubelet-may-not-set", WARNING, "the node is Ready for a moment before the label is there", _RESTRICTION
+)
+def label_kubelet_may_not_set(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        for key in host.labels:
+            prefix = key.rpartition("/")[0]
+            if not _is_kubernetes(prefix) or key in _KUBELET_MAY_SET or _is_under(prefix, _ADMINISTRATORS):
+                continue
+            if not any(_is_under(prefix, allowed) for allowed in _KUBELET_MAY_SET_UNDER):
+                yield Problem(
+                    host.name,
+                    f"node_labels.{key}",
+                    "the kubelet may not set labels under kubernetes.io and k8s.io itself; it follows after the join.",
+                    "Use a prefix of your own where pods must not land before the label is there.",
+                )
+
+
+@rule("ES711-annotation-malformed", ERROR, "the API server refuses the whole change", _SYNTAX)
+def annotation_malformed(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        for key in host.annotations:
+            fault = _key_fault(key)
+            if fault:
+                yield Problem(host.name, f"node_annotations.{key}", fault, "Correct the annotation's name.")
+        size = sum(len(key.encode()) + len(value.encode()) for key, value in host.annotations.items())
+        if size > _MOST_ANNOTATION_BYTES:
+            yield Problem(
+                host.name,
+                "node_annotations",
+                f"they have {size} bytes; the API server takes {_MOST_ANNOTATION_BYTES}.",
+                "Keep large texts elsewhere.",
+            )
+
+
+@rule(
+    "ES712-annotation-of-calico",
+    ERROR,
+    "Calico and the gated reflector step own it",
+    "Calico: libcalico-go, k8s node annotations",
+)
+def annotation_of_calico(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        for key in host.annotations:
+            if key.startswith("projectcalico.org/"):
+                yield Problem(
+                    host.name,
+                    f"node_annotations.{key}",
+                    "annotations of projectcalico.org change routing at once.",
+                    "Remove it; route_reflectors, estate_bgp and estate_racks say the same.",
+                )
+
+
+@rule("ES721-taint-malformed", ERROR, "the API server refuses the whole change", _SYNTAX)
+def taint_malformed(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        for index, taint in enumerate(host.taints):
+            fault = _key_fault(taint.key) or _value_fault(taint.value)
+            if fault:
+                yield Problem(host.name, f"node_taints[{index}]", fault, "Correct the taint.")
+
+
+@rule("ES722-taint-effect", ERROR, "there are three effects", "Kubernetes: Taints and Tolerations")
+def taint_effect(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        for index, taint in enumerate(host.taints):
+            if taint.effect not in _EFFECTS:
+                guess = did_you_mean(taint.effect, _EFFECTS)
+                yield Problem(
+                    host.name,
+                    f"node_taints[{index}].effect",
+                    f"{taint.effect!r} is none of {', '.join(_EFFECTS)}.",
+                    f"Did you mean {guess!r}?" if guess else "Choose one of them.",
+                )
+
+
+@rule("ES723-taint-twice", ERROR, "the API server takes one taint of a key and effect", "Kubernetes: node validation")
+def taint_twice(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        seen: set[tuple[str, str]] = set()
+        for index, taint in enumerate(host.taints):
+            if (taint.key, taint.effect) in seen:
+                yield Problem(
+                    host.name,
+                    f"node_taints[{index}]",
+                    f"there is a taint {taint.key}:{taint.effect} already.",
+                    "Keep one of them.",
+                )
+            seen.add((taint.key, taint.effect))
+
+
+@rule(
+    "ES724-taint-of-the-node-controller",
+    ERROR,
+    "the node controller sets and removes it with the node's state",
+    _WELL_KNOWN,
+)
+def taint_of_the_node_controller(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        for index, taint in enumerate(host.taints):
+            if taint.key.startswith("node.kubernetes.io/") and taint.key != "node.kubernetes.io/out-of-service":
+                yield Problem(
+                    host.name,
+                    f"node_taints[{index}]",
+                    f"{taint.key} tells the state of a node.",
+                    "Use a key of your own; to keep pods away for maintenance, drain the node.",
+                )
+
+
+def _key_fault(key: str) -> str:
+    prefix, slash, name = key.rpartition("/")
+    if slash and (len(prefix) > 253 or not all(_PREFIX_PART.match(part) for part in prefix.split("."))):
+        return f"{prefix!r}, before the slash, is not a DNS subdomain."
+    if not _NAME.match(name):
+        return (
+            f"{name!r} is not 1 to 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit."
+        )
+    return ""
+
+
+def _value_fault(value: str) -> str:
+    if not value or _NAME.match(value):
+        return ""
+    return f"the value {value!r} is not at most 63 letters, digits, '-', '_' and '.', as the name of a label."
+
+
+def _is_kubernetes(prefix: str) -> bool:
+    return _is_under(prefix, "kubernetes.io") or _is_under(prefix, "k8s.io")
+
+
+def _is_under(prefix: str, domain: str) -> bool:
+    return prefix == domain or prefix.endswith(f".{domain}")
