@@ -1,0 +1,101 @@
+"""An estate after `site`: nodes, both ends of BGP, and traffic from outside of the cluster to pods in every rack."""
+
+from __future__ import annotations
+
+import pytest
+import testinfra
+
+from tests.flows import proof
+from tests.flows.station import booted, eventually, inventory, limit, objects, playbook
+
+
+@pytest.fixture(scope="module")
+def web():
+    proof.deploy()
+    return proof.web_pods()
+
+
+@pytest.fixture(params=booted("kubernetes"))
+def host(request):
+    return testinfra.get_host(f"ansible://{request.param}?ansible_inventory={inventory().path}")
+
+
+def test_every_host_is_a_ready_node_at_its_address():
+    nodes = proof.nodes()
+
+    assert {node.name: node.address for node in nodes} == {h: inventory().address(h) for h in booted("kubernetes")}
+    assert [node.name for node in nodes if not node.ready] == []
+    assert {node.version for node in nodes} == {f"v{inventory().hosts[nodes[0].name]['estate_kubernetes_version']}"}
+
+
+def test_units_run_and_start_at_boot(host):
+    for unit in ("containerd", "kubelet"):
+        assert host.service(unit).is_running
+        assert host.service(unit).is_enabled
+
+
+def test_host_is_ready_for_pods(host):
+    assert host.sysctl("net.ipv4.ip_forward") == 1
+    assert host.run("swapon --show --noheadings").stdout == ""
+
+
+def test_the_api_answers_through_the_local_endpoint(host):
+    url = f"https://api.{inventory().name}.internal:7443/readyz"
+
+    assert host.run(f"curl --silent --max-time 5 --cacert /etc/kubernetes/pki/ca.crt {url}").stdout == "ok"
+
+
+def test_pods_in_every_rack_answer_the_outside_with_the_clients_own_address(web):
+    answers = [proof.ask(pod) for pod in web]
+
+    assert {answer.rack for answer in answers} == set(inventory().racks)
+    assert {answer.node for answer in answers} == set(booted("kubernetes"))
+    assert len({answer.seen_from for answer in answers}) == 1, "nobody on the way translates addresses"
+    assert all(answer.hops[-1] == answer.address for answer in answers)
+
+
+def test_a_pod_finds_a_service_by_name(web):
+    said = proof.ask_from_a_pod().splitlines()
+
+    assert {pod["metadata"]["name"] for pod in web} & set(said)
+
+
+def test_each_switch_routes_every_pod_block_to_its_owner(web):
+    assert len(proof.pod_blocks()) >= len(web)
+    for switch in booted("switches"):
+        eventually(lambda switch=switch: not proof.missing_blocks(switch), 30, f"{switch} has every pod block")
+
+
+def test_only_reflectors_peer_with_switches_and_every_session_is_up():
+    reflectors = {inventory().address(host): host for host in booted("route_reflectors")}
+    switches = {inventory().address(host) for host in booted("switches")}
+    nodes = {inventory().address(host) for host in booted("kubernetes")}
+
+    on_switches = [one for switch in booted("switches") for one in proof.switch_sessions(switch)]
+    assert {one.name for one in on_switches} & nodes == set(reflectors)
+
+    for node in booted("kubernetes"):
+        sessions = proof.node_sessions(node)
+        assert [one.name for one in sessions if not one.established] == []
+        assert not any(one.name.startswith("Mesh_") for one in sessions)
+        peers = {one.name.split("_", 1)[1].replace("_", ".") for one in sessions}
+        own_switch = {inventory().address(s) for s in _switches_of_rack(inventory().hosts[node]["rack"])}
+        assert peers & switches == (own_switch if node in reflectors.values() else set()), node
+        assert peers >= set(reflectors) - {inventory().address(node)}, node
+
+
+def _switches_of_rack(rack):
+    return inventory().hosts[booted("kubernetes")[0]]["estate_racks"][rack]["switches"]
+
+
+def test_the_mesh_is_off():
+    specs = {item["metadata"]["name"]: item["spec"] for item in objects("bgpconfigurations.crd.projectcalico.org")}
+
+    assert specs["default"]["nodeToNodeMeshEnabled"] is False
+
+
+def test_check_mode_on_a_finished_estate_has_nothing_to_do():
+    run = playbook("site", "--check", f"--limit={limit()}")
+
+    assert run.status == 0, run.output
+    assert run.hosts_with("changed") == set(), run.output

@@ -1,0 +1,56 @@
+"""Each interrupted first installation is made whole by the next run, to the state of one that was never interrupted."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.flows import interrupt, proof, state
+from tests.flows.station import booted, inventory, lab, limit, playbook
+
+SEED = int(os.environ.get("HYBRIDK8S_SEED", "20261123"))
+POINTS = int(os.environ.get("HYBRIDK8S_INTERRUPTIONS", "2"))
+
+
+def fresh_hosts():
+    """Every host that is powered on, as the lab first booted it."""
+    hosts = booted("all")
+    for host in hosts:
+        lab("wipe", host)
+    lab("up")
+    assert booted("all") == hosts
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    """The end state of the estate as the flow found it: `converge` came before."""
+    return state.finished()
+
+
+@pytest.fixture(scope="module")
+def points(uninterrupted):
+    fresh_hosts()
+    return interrupt.kill_points(interrupt.planned_tasks(f"--limit={limit()}"), POINTS, SEED)
+
+
+@pytest.mark.parametrize("number", range(POINTS))
+def test_the_next_run_finishes_what_a_killed_one_began(number, points, uninterrupted):
+    fresh_hosts()
+    print(f"seed {SEED}, point {number + 1} of {POINTS}: killed {points[number]}")
+    interrupt.run_until(points[number], "site", f"--limit={limit()}")
+
+    run = playbook("site", f"--limit={limit()}")
+
+    assert run.status == 0, run.output
+    assert {node.name for node in proof.nodes() if node.ready} == set(booted("kubernetes"))
+    assert state.differences(uninterrupted, state.finished()) == []
+    again = playbook("site", f"--limit={limit()}")
+    assert again.hosts_with("changed") == set(), again.output
+    assert again.status == 0, again.output
+
+
+def test_traffic_flows_in_the_end():
+    proof.deploy()
+
+    assert {proof.ask(pod).rack for pod in proof.web_pods()} == set(inventory().racks)

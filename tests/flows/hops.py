@@ -1,0 +1,41 @@
+"""The routers between here and an address: ``python3 hops.py ADDRESS`` prints one address a line, the last one its own.
+
+UDP datagrams with a growing time to live; the kernel's error queue says who refused them, so no raw socket is needed.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import sys
+
+_IP_RECVERR = 11
+_FAR_PORT = 33434
+_OFFENDER = slice(20, 24)  # after struct sock_extended_err (16 bytes): family, port, then the IPv4 address
+
+
+def hop(address: str, ttl: int) -> str:
+    """Who answers a datagram that may pass ``ttl`` routers; ``*`` for nobody within a second."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+        sender.sendto(b"hop", (address, _FAR_PORT))
+        poll = select.poll()
+        poll.register(sender, select.POLLERR)
+        if not poll.poll(1000):
+            return "*"
+        _, control, _, _ = sender.recvmsg(0, 512, socket.MSG_ERRQUEUE)
+        return socket.inet_ntoa(control[0][2][_OFFENDER])
+
+
+def main(address: str, limit: int = 10) -> None:
+    """Print the path."""
+    for ttl in range(1, limit + 1):
+        router = hop(address, ttl)
+        print(router, flush=True)
+        if router == address:
+            return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,182 @@
+"""The lab and the control station, as Python calls.
+
+The inventory is the one that ``LAB_INVENTORY`` names, as for ``./lab`` itself; without it, ``inventories/lab``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+KUBECONFIG = "/etc/kubernetes/admin.conf"
+
+_T = TypeVar("_T")
+_RECAP_LINE = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>ok=\d+ .*)$", re.MULTILINE)
+
+
+class StationError(AssertionError):
+    """A command that had to work did not, or a condition that had to come did not."""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Hosts with their variables, and groups with their hosts in order."""
+
+    path: Path
+    hosts: dict[str, dict[str, Any]]
+    groups: dict[str, tuple[str, ...]]
+
+    @property
+    def name(self) -> str:
+        """``estate_name``."""
+        return str(self._first("estate_name"))
+
+    @property
+    def racks(self) -> tuple[str, ...]:
+        """The names in ``estate_racks``, sorted."""
+        return tuple(sorted(self._first("estate_racks")))
+
+    def address(self, host: str) -> str:
+        """``ansible_host``."""
+        return str(self.hosts[host]["ansible_host"])
+
+    def _first(self, variable: str) -> Any:
+        return next(iter(self.hosts.values()))[variable]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished ``ansible-playbook``; ``recap`` maps each host to its counts (ok, changed, failed, ...)."""
+
+    status: int
+    output: str
+    seconds: float
+    recap: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def hosts_with(self, count: str) -> set[str]:
+        """The hosts whose count of that name is not zero."""
+        return {host for host, counts in self.recap.items() if counts.get(count)}
+
+
+def command(*arguments: str, stdin: str | None = None, timeout: float = 600) -> str:
+    """Run a command in the repository and return its standard output; raise StationError when it fails."""
+    try:
+        done = subprocess.run(
+            arguments, cwd=REPOSITORY, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise StationError(f"{shlex.join(arguments)}: no end after {timeout:.0f} s") from error
+    if done.returncode:
+        raise StationError(f"{shlex.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def lab(*arguments: str, stdin: str | None = None, timeout: float = 600) -> str:
+    """``./lab ARGUMENTS``; its standard output."""
+    return command("./lab", *arguments, stdin=stdin, timeout=timeout)
+
+
+def ssh(host: str, line: str, *, stdin: str | None = None, timeout: float = 120) -> str:
+    """Run a shell line on a host of the lab; its standard output."""
+    return lab("ssh", host, line, stdin=stdin, timeout=timeout)
+
+
+def outside(*arguments: str, timeout: float = 30) -> str:
+    """Run a command as the client outside of the cluster, behind the fabric."""
+    return lab("outside", "--", *arguments, timeout=timeout)
+
+
+def kubectl(*arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
+    """Run kubectl on the first control plane of the inventory that is powered on."""
+    line = shlex.join(["kubectl", f"--kubeconfig={KUBECONFIG}", *arguments])
+    return ssh(next(iter(booted("control_plane"))), line, stdin=stdin, timeout=timeout)
+
+
+def objects(kind: str, *arguments: str) -> list[dict[str, Any]]:
+    """The objects of a kind, as the API has them."""
+    items: list[dict[str, Any]] = json.loads(kubectl("get", kind, "--output=json", *arguments))["items"]
+    return items
+
+
+@cache
+def inventory() -> Inventory:
+    """The inventory of the lab, read by ansible-inventory once."""
+    path = Path(os.environ.get("LAB_INVENTORY", "inventories/lab"))
+    data = json.loads(command("ansible-inventory", f"--inventory={path}", "--list"))
+    groups = {name: _members(data, name) for name in data if name != "_meta"}
+    return Inventory(path, data["_meta"]["hostvars"], groups)
+
+
+def _members(data: dict[str, Any], group: str) -> tuple[str, ...]:
+    entry = data.get(group, {})
+    below = (host for child in entry.get("children", ()) for host in _members(data, child))
+    return tuple(dict.fromkeys([*entry.get("hosts", ()), *below]))
+
+
+def booted(group: str) -> tuple[str, ...]:
+    """The hosts of a group that are powered on, in the inventory's order."""
+    hosts = json.loads(lab("status", "--json"))["hosts"]
+    return tuple(host for host in inventory().groups[group] if hosts[host]["state"] == "up")
+
+
+def limit() -> str:
+    """A ``--limit`` that leaves out the hosts that are powered off, and nothing else."""
+    up = booted("all")
+    return ":".join(["all", "localhost", *(f"!{host}" for host in inventory().groups["all"] if host not in up)])
+
+
+def playbook_command(name: str, *arguments: str) -> list[str]:
+    """The command that runs a playbook of the collection in the control station."""
+    path = str(inventory().path)
+    return ["./lab", "run", "--", "ansible-playbook", f"--inventory={path}", f"hybridk8s.estate.{name}", *arguments]
+
+
+def playbook(name: str, *arguments: str, timeout: float = 1800) -> Run:
+    """Run a playbook of the collection to its end, whatever that is."""
+    started = time.monotonic()
+    done = subprocess.run(
+        playbook_command(name, *arguments),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout, time.monotonic() - started, recap(done.stdout))
+
+
+def recap(output: str) -> dict[str, dict[str, int]]:
+    """The counts in the play recap of an ansible-playbook's output, by host."""
+    _, _, tail = output.rpartition("PLAY RECAP")
+    return {
+        line["host"]: {name: int(value) for name, value in (pair.split("=") for pair in line["counts"].split())}
+        for line in _RECAP_LINE.finditer(tail)
+    }
+
+
+def eventually(check: Callable[[], _T], seconds: float, what: str) -> _T:
+    """Ask until ``check`` returns something true, and return that; raise StationError after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    last: object = "never asked"
+    while time.monotonic() < deadline:
+        try:
+            answer = check()
+        except StationError as error:
+            last = error
+        else:
+            if answer:
+                return answer
+            last = answer
+        time.sleep(0.5)
+    raise StationError(f"{what}: not within {seconds:.0f} s; last: {last}")

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.flows import station
+
+OUTPUT = """
+TASK [Say something] ***
+ok: [cp1] => {"msg": "PLAY RECAP of yesterday"}
+
+PLAY RECAP *********************************************************************
+cp1                        : ok=12   changed=3    unreachable=0    failed=0    skipped=4    rescued=0    ignored=0
+w4                         : ok=0    changed=0    unreachable=1    failed=0    skipped=0    rescued=0    ignored=0
+"""
+
+
+def test_recap_reads_the_counts_of_each_host():
+    run = station.Run(4, OUTPUT, 1.0, station.recap(OUTPUT))
+
+    assert run.recap["cp1"]["ok"] == 12
+    assert run.recap["cp1"]["skipped"] == 4
+    assert run.hosts_with("changed") == {"cp1"}
+    assert run.hosts_with("unreachable") == {"w4"}
+    assert run.hosts_with("failed") == set()
+
+
+def test_recap_of_a_run_that_was_killed_is_empty():
+    assert station.recap("TASK [Join] ***\nok: [w1]\n") == {}
+
+
+def test_inventory_flattens_groups_in_order(monkeypatch):
+    data = {
+        "_meta": {
+            "hostvars": {
+                name: {"ansible_host": f"10.0.0.{number}", "estate_name": "x", "estate_racks": {"r2": {}, "r1": {}}}
+                for number, name in enumerate(["cp1", "w1", "w2"])
+            }
+        },
+        "all": {"children": ["ungrouped", "kubernetes", "racked"]},
+        "kubernetes": {"children": ["control_plane", "workers"]},
+        "control_plane": {"hosts": ["cp1"]},
+        "workers": {"hosts": ["w1", "w2"]},
+        "racked": {"hosts": ["w2", "cp1"]},
+    }
+    monkeypatch.setattr(station, "command", lambda *_: json.dumps(data))
+    station.inventory.cache_clear()
+
+    inventory = station.inventory()
+
+    assert inventory.groups["all"] == ("cp1", "w1", "w2")
+    assert inventory.groups["workers"] == ("w1", "w2")
+    assert inventory.racks == ("r1", "r2")
+    assert inventory.name == "x"
+    assert inventory.address("w2") == "10.0.0.2"
+    station.inventory.cache_clear()
+
+
+def test_eventually_returns_the_first_true_answer(monkeypatch):
+    monkeypatch.setattr(station.time, "sleep", lambda _: None)
+    answers = iter([0, station.StationError("not yet"), 7])
+
+    def check():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert station.eventually(check, 5, "a seven") == 7
+
+
+def test_eventually_says_what_it_waited_for_and_what_it_saw_last():
+    def check():
+        raise station.StationError("connection refused")
+
+    with pytest.raises(station.StationError, match=r"the API: not within 0 s; last: connection refused"):
+        station.eventually(check, 0.01, "the API")
+
+
+def test_command_names_what_failed():
+    with pytest.raises(station.StationError, match=r"exit 3\nsaid this\n"):
+        station.command("sh", "-c", "echo said this; exit 3")
+    with pytest.raises(station.StationError, match="no end after"):
+        station.command("sleep", "5", timeout=0.1)
