@@ -1,0 +1,540 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Kubernetes API as raw JSON; private to this collection, runs on the controller.
+
+The ``kubernetes`` package gives configuration, authentication and the connection pool. Its models are left out: they
+cost four times the CPU of the JSON they wrap.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Callable, Generic, Protocol, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+try:
+    import urllib3
+    from kubernetes.client.configuration import Configuration
+    from kubernetes.client.rest import RESTClientObject
+    from kubernetes.config.config_exception import ConfigException
+    from kubernetes.config.kube_config import load_kube_config, load_kube_config_from_dict
+
+    MISSING_LIBRARY = ""
+except ImportError as _error:
+    MISSING_LIBRARY = str(_error)
+
+FIELD_MANAGER = "hybridk8s.estate"
+OWN_PREFIX = "estate.hybridk8s.io/"
+MANAGED_BY = {"app.kubernetes.io/managed-by": FIELD_MANAGER}
+
+CLUSTER_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "kubeconfig": {"type": "raw", "no_log": True},
+    "api_servers": {"type": "list", "elements": "str"},
+}
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+
+WORKERS = 8
+_RETRIED = frozenset({429, 500, 502, 503, 504})
+_SECRET_KEYS = frozenset(
+    {"client-key-data", "token", "password", "id-token", "refresh-token", "access-token", "client-secret"}
+)
+
+Object = dict[str, Any]
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+class KubeError(Exception):
+    """The API server refused, or could not be asked. ``status`` is the HTTP status, 0 when no answer came."""
+
+    def __init__(self, message: str, status: int = 0, target: str = "", remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.target = target
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        where = f"{self.target}: " if self.target else ""
+        return f"{where}{self.message}" + (f" {self.remedy}" if self.remedy else "")
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer: HTTP status, raw body, and the seconds the server asked to wait (``Retry-After``), if it did."""
+
+    status: int
+    data: bytes
+    retry_after: float | None = None
+
+    def json(self) -> Any:
+        """The body as JSON; an empty body is an empty mapping."""
+        return json.loads(self.data) if self.data else {}
+
+    def message(self) -> str:
+        """What a Kubernetes Status object in the body says, else the start of the body."""
+        try:
+            body = self.json()
+        except ValueError:
+            return self.data[:200].decode("utf-8", "replace").strip()
+        return str(body.get("message") or body.get("reason") or "") if isinstance(body, dict) else str(body)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a request that fails for a passing reason is tried again, in seconds."""
+
+    total: float = 40.0
+    first: float = 0.2
+    longest: float = 5.0
+
+    def pause(self, attempt: int, retry_after: float | None) -> float:
+        """Seconds before attempt number ``attempt + 1``: what the server asked for, else doubling with jitter."""
+        if retry_after is not None:
+            return min(retry_after, self.total)
+        return min(self.longest, self.first * float(2**attempt)) * random.uniform(0.75, 1.0)
+
+
+class Pool(Protocol):
+    """The part of ``urllib3.PoolManager`` that is used here."""
+
+    def request(self, method: str, url: str, **options: Any) -> Any: ...
+
+    def clear(self) -> None: ...
+
+
+class Cluster:
+    """A cluster's API: methods take and return objects as plain JSON, ``path`` starts with ``/api`` or ``/apis``.
+
+    Every method raises :class:`KubeError`. Answers 429 and 5xx and lost connections are tried again within
+    ``patience``; 409 is the caller's matter (see :func:`until_settled`). Safe to use from several threads.
+    """
+
+    empty = False
+
+    def __init__(
+        self,
+        pool: Pool,
+        servers: Sequence[str],
+        authorization: Callable[[], Mapping[str, str]],
+        patience: Patience = Patience(),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._pool = pool
+        self._servers = [server.rstrip("/") for server in servers]
+        self._authorization = authorization
+        self._patience = patience
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._server = self._servers[0]
+        self._elected = len(self._servers) == 1
+        self.requests = 0
+
+    def get(self, path: str, accept: str = JSON) -> Object | None:
+        """The object at ``path``, or None when there is none."""
+        response = self.request("GET", path, accept=accept, allow=(404,))
+        return None if response.status == 404 else response.json()
+
+    def list(
+        self,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        page: int = 500,
+        keep: Callable[[Object], Any] | None = None,
+        accept: str = JSON,
+    ) -> list[Any]:
+        """All items of the collection at ``path``, ``page`` a request; ``keep`` reduces each one as its page comes.
+
+        A collection that the server does not serve (a CRD that is not there yet) has none. A page that is asked for
+        after the snapshot has expired (410) starts the list again.
+        """
+        items: list[Any] = []
+        token = ""
+        while True:
+            asked = {**(query or {}), "limit": page, **({"continue": token} if token else {})}
+            response = self.request("GET", path, query=asked, accept=accept, allow=(404, 410) if token else (404,))
+            if response.status == 410:
+                items, token = [], ""
+                continue
+            body = response.json()
+            found = body.get("items") or []
+            items.extend(found if keep is None else map(keep, found))
+            token = body.get("metadata", {}).get("continue", "")
+            if not token:
+                return items
+
+    def create(self, path: str, body: Object) -> Object:
+        """Create ``body`` in the collection at ``path``; 409 when it exists."""
+        return self._object("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body)
+
+    def merge(self, path: str, patch: Object) -> None:
+        """Apply a JSON merge patch (RFC 7386); 404 when there is no object, 409 when its resourceVersion is old."""
+        query = {"fieldManager": FIELD_MANAGER}
+        self.request("PATCH", path, query=query, body=patch, content=MERGE_PATCH, accept=METADATA_ONLY)
+
+    def apply(self, path: str, body: Object, dry_run: bool = False) -> Object:
+        """Server-side apply ``body`` as our field manager, taking over fields of other managers."""
+        query = {"fieldManager": FIELD_MANAGER, "force": "true", **({"dryRun": "All"} if dry_run else {})}
+        return self._object("PATCH", path, query=query, body=body, content=APPLY_PATCH)
+
+    def delete(self, path: str, uid: str = "") -> bool:
+        """Delete the object, only when it has ``uid`` if that is given; False when it was not there."""
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        return self.request("DELETE", path, body=body, accept=METADATA_ONLY, allow=(404,)).status != 404
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Object | None = None,
+        content: str = JSON,
+        accept: str = JSON,
+        allow: Collection[int] = (),
+    ) -> Response:
+        """One request, tried again for passing failures; statuses in ``allow`` are returned at once."""
+        url = f"{path}?{urlencode(query)}" if query else path
+        payload = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = {"Accept": accept, "Content-Type": content, "User-Agent": FIELD_MANAGER}
+        deadline = time.monotonic() + self._patience.total
+        attempt = 0
+        while True:
+            self._elect(deadline)
+            server = self._server
+            answer = self._once(server, method, url, payload, headers)
+            if isinstance(answer, Response):
+                if answer.status < 400 or answer.status in allow:
+                    return answer
+                error = _refusal(answer, path)
+            else:
+                error = answer
+            passing = error.status in _RETRIED or (error.status == 0 and not error.remedy)
+            pause = self._patience.pause(attempt, answer.retry_after if isinstance(answer, Response) else None)
+            if not passing or time.monotonic() + pause > deadline:
+                raise error if error.status or error.remedy else self._unreachable(error)
+            if error.status != 429:
+                self._leave(server)
+            self._sleep(pause)
+            attempt += 1
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._pool.clear()
+
+    def _object(self, method: str, path: str, **options: Any) -> Object:
+        parsed: Object = self.request(method, path, **options).json()
+        return parsed
+
+    def _once(
+        self, server: str, method: str, url: str, payload: bytes | None, headers: Mapping[str, str], wait: float = 60.0
+    ) -> Response | KubeError:
+        with self._lock:
+            self.requests += not self.empty
+        try:
+            raw = self._pool.request(
+                method,
+                server + url,
+                body=payload,
+                headers={**headers, **self._authorization()},
+                timeout=urllib3.Timeout(connect=5.0, read=wait),
+                retries=False,
+                redirect=False,
+            )
+            return Response(raw.status, raw.data, _seconds(raw.headers.get("Retry-After")))
+        except urllib3.exceptions.HTTPError as error:
+            return _broken(error, server)
+
+    def _elect(self, deadline: float) -> None:
+        """Settle on the first server that answers /readyz; a single server is simply used."""
+        if self._elected:
+            return
+        with self._lock:
+            start = self._servers.index(self._server)
+        attempt = 0
+        while not self._elected:
+            said: list[str] = []
+            for server in self._servers[start:] + self._servers[:start]:
+                answer = self._once(server, "GET", "/readyz", None, {"Accept": "*/*"}, wait=5.0)
+                if isinstance(answer, KubeError) and answer.remedy:
+                    raise answer
+                if isinstance(answer, Response) and answer.status < 500:
+                    with self._lock:
+                        self._server, self._elected = server, True
+                    return
+                said.append(f"{server}: {answer.message() if isinstance(answer, Response) else answer.message}")
+            pause = self._patience.pause(attempt, None)
+            if time.monotonic() + pause > deadline:
+                raise KubeError("no API server answers: " + "; ".join(said), remedy=_UNREACHABLE_REMEDY)
+            self._sleep(pause)
+            attempt += 1
+
+    def _leave(self, server: str) -> None:
+        """Have the next request look for another server, unless another thread has moved on already."""
+        with self._lock:
+            if self._server != server or len(self._servers) == 1:
+                return
+            self._server = self._servers[(self._servers.index(server) + 1) % len(self._servers)]
+            self._elected = False
+
+    def _unreachable(self, error: KubeError) -> KubeError:
+        return KubeError(f"no answer within {self._patience.total:g} s: {error.message}", remedy=_UNREACHABLE_REMEDY)
+
+
+class EmptyCluster(Cluster):
+    """A cluster that holds nothing: what a plan is made against before the first control plane exists."""
+
+    empty = True
+
+    def __init__(self) -> None:
+        super().__init__(pool=_Nothing(), servers=["https://cluster.invalid"], authorization=dict)
+
+
+class _Nothing:
+    """A pool whose server has no object."""
+
+    status = 404
+    data = b"{}"
+    headers: Mapping[str, str] = {}
+
+    def request(self, method: str, url: str, **_options: Any) -> _Nothing:
+        if method != "GET":
+            raise AssertionError(f"{method} {url} on an empty cluster")
+        return self
+
+    def clear(self) -> None:
+        return None
+
+
+class Module(Protocol):
+    """What is used of an AnsibleModule."""
+
+    params: dict[str, Any]
+    check_mode: bool
+    no_log_values: set[str]
+
+
+def open_cluster(module: Module) -> Cluster:
+    """The cluster that a module's ``kubeconfig`` and ``api_servers`` name.
+
+    In check mode with no kubeconfig it is an :class:`EmptyCluster`, so that a first run can be planned. The module's
+    list of values to hide is narrowed to the secrets in the kubeconfig: hiding every word of it would blot out words
+    such as ``v1`` in results.
+    """
+    kubeconfig = module.params["kubeconfig"]
+    module.no_log_values -= set(leaves(kubeconfig))
+    module.no_log_values |= secrets_of(kubeconfig)
+    if kubeconfig:
+        return connect(kubeconfig, module.params["api_servers"] or ())
+    if module.check_mode:
+        return EmptyCluster()
+    raise KubeError("kubeconfig is not set.", remedy="Give the path of a kubeconfig, or its content as a mapping.")
+
+
+def connect(
+    kubeconfig: str | Mapping[str, Any], api_servers: Sequence[str] = (), patience: Patience = Patience()
+) -> Cluster:
+    """Open the cluster of a kubeconfig (a path, or its content); with ``api_servers`` those are tried in order instead.
+
+    Servers are always verified against the kubeconfig's authority. Servers in ``api_servers`` are verified under the
+    name of the kubeconfig's own server, when that is a name and not an address.
+    """
+    if MISSING_LIBRARY:
+        raise KubeError(
+            f"the Python library kubernetes is missing on the controller ({MISSING_LIBRARY}).",
+            remedy="Install it beside ansible-core: pip install kubernetes.",
+        )
+    with tempfile.TemporaryDirectory(prefix="hybridk8s-") as private:
+        configuration = _configuration(kubeconfig, private)
+        if not configuration.verify_ssl:
+            raise KubeError(
+                "the kubeconfig says insecure-skip-tls-verify.",
+                remedy="Give the cluster's certificate-authority instead.",
+            )
+        servers = list(api_servers) or [configuration.host]
+        _refuse_plain(api_servers)
+        if api_servers and not configuration.tls_server_name and _is_name(urlsplit(configuration.host).hostname or ""):
+            configuration.tls_server_name = urlsplit(configuration.host).hostname
+        configuration.host = servers[0]
+        configuration.connection_pool_maxsize = WORKERS
+        pool = RESTClientObject(configuration).pool_manager
+        # One context for all connections: the files with the keys are read once and are gone before the first request.
+        context = _tls(configuration)
+    for option in ("ca_certs", "cert_file", "key_file", "ca_cert_data"):
+        pool.connection_pool_kw.pop(option, None)
+    pool.connection_pool_kw["ssl_context"] = context
+
+    def authorization() -> dict[str, str]:
+        return {setting["key"]: setting["value"] for setting in configuration.auth_settings().values()}
+
+    return Cluster(pool, servers, authorization, patience)
+
+
+def _configuration(kubeconfig: str | Mapping[str, Any], private: str) -> Any:
+    configuration = Configuration()
+    try:
+        if not isinstance(kubeconfig, str):
+            load_kube_config_from_dict(
+                dict(kubeconfig), client_configuration=configuration, persist_config=False, temp_file_path=private
+            )
+            return configuration
+        path = os.path.expanduser(kubeconfig)
+        if not os.path.isfile(path):
+            raise KubeError(
+                f"there is no kubeconfig at {path}.", remedy="Correct kubeconfig; content is given as a mapping."
+            )
+        load_kube_config(path, client_configuration=configuration, temp_file_path=private)
+        return configuration
+    except (ConfigException, ValueError, TypeError, AttributeError, KeyError, OSError) as error:
+        raise KubeError(f"the kubeconfig cannot be used: {error}") from error
+    except Exception as error:
+        # PyYAML's errors derive straight from Exception.
+        raise KubeError(f"the kubeconfig cannot be read: {error}") from error
+
+
+def _tls(configuration: Any) -> ssl.SSLContext:
+    context = urllib3.util.ssl_.create_urllib3_context()
+    try:
+        if configuration.ssl_ca_cert:
+            context.load_verify_locations(cafile=configuration.ssl_ca_cert)
+        else:
+            context.load_default_certs()
+        context.verify_mode = ssl.CERT_REQUIRED
+        if configuration.cert_file:
+            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    except (ssl.SSLError, OSError) as error:
+        raise KubeError(f"a certificate or key of the kubeconfig cannot be used: {error}") from error
+    return context
+
+
+def _refuse_plain(api_servers: Iterable[str]) -> None:
+    for server in api_servers:
+        if not server.startswith("https://"):
+            raise KubeError(f"api_servers has {server!r}.", remedy="Each entry is an https:// URL.")
+
+
+def _is_name(host: str) -> bool:
+    return ":" not in host and not host.replace(".", "").isdigit()
+
+
+_UNREACHABLE_REMEDY = "Check that the API server runs and that the controller reaches it; api_servers may name others."
+_REMEDIES = {
+    401: "The credentials are not accepted: use a kubeconfig of this cluster whose certificate or token is valid.",
+    403: "Use a kubeconfig whose user may do this.",
+}
+
+
+def _refusal(response: Response, path: str) -> KubeError:
+    message = response.message() or "no reason given"
+    return KubeError(
+        f"{message} (HTTP {response.status}).", response.status, object_of(path), _REMEDIES.get(response.status, "")
+    )
+
+
+def _broken(error: Exception, server: str) -> KubeError:
+    text = f"{server}: {error}"
+    if "CERTIFICATE_VERIFY_FAILED" in text or "doesn't match" in text:
+        return KubeError(
+            f"the server's certificate is not valid for this kubeconfig: {text}",
+            remedy="Use this cluster's kubeconfig; its authority and server name must match the server's certificate.",
+        )
+    return KubeError(text)
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:
+        return None
+
+
+def object_of(path: str) -> str:
+    """What ``path`` names, for messages: ``/api/v1/nodes/w1`` is ``nodes/w1``."""
+    parts = path.strip("/").split("/")
+    return "/".join(parts[2:] if parts[0] == "api" else parts[3:]) or path
+
+
+def segment(name: str) -> str:
+    """``name`` as one segment of a path."""
+    return quote(name, safe="")
+
+
+def leaves(value: Any) -> Iterable[str]:
+    """Every scalar inside ``value`` as text, empty ones left out."""
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from leaves(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from leaves(inner)
+    elif value is not None and str(value):
+        yield str(value)
+
+
+def secrets_of(kubeconfig: Any) -> set[str]:
+    """The values of a kubeconfig's content that nobody may read: keys, tokens, passwords, a plugin's environment."""
+    if isinstance(kubeconfig, Mapping):
+        found: set[str] = set()
+        for key, inner in kubeconfig.items():
+            found |= set(leaves(inner)) if key in _SECRET_KEYS else secrets_of(inner)
+            if key == "exec" and isinstance(inner, Mapping):
+                found |= {str(entry.get("value", "")) for entry in inner.get("env") or () if entry.get("value")}
+        return found
+    if isinstance(kubeconfig, (list, tuple)):
+        return {secret for inner in kubeconfig for secret in secrets_of(inner)}
+    return set()
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Item, Value]):
+    """What became of one item of :func:`parallel`: a value, or the error that took its place."""
+
+    item: Item
+    value: Value | None = None
+    error: KubeError | None = None
+
+
+def parallel(
+    work: Callable[[Item], Value], items: Sequence[Item], workers: int = WORKERS
+) -> list[Outcome[Item, Value]]:
+    """Do ``work`` for each item on a bounded pool of threads, in the items' order; a KubeError stays with its item."""
+
+    def attempt(item: Item) -> Outcome[Item, Value]:
+        try:
+            return Outcome(item, work(item))
+        except KubeError as error:
+            return Outcome(item, error=error)
+
+    if len(items) < 2:
+        return [attempt(item) for item in items]
+    with ThreadPoolExecutor(max_workers=min(workers, len(items))) as pool:
+        return list(pool.map(attempt, items))
+
+
+def until_settled(attempt: Callable[[bool], Value], tries: int = 6) -> Value:
+    """Do ``attempt`` again while it ends in a conflict (409); it is told whether to read the object afresh first."""
+    for number in range(tries - 1):
+        try:
+            return attempt(number > 0)
+        except KubeError as error:
+            if error.status != 409:
+                raise
+            time.sleep(random.uniform(0.01, 0.05) * (number + 1))
+    return attempt(True)

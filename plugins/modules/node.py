@@ -1,0 +1,315 @@
+#!/usr/bin/python
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node
+short_description: Labels, annotations, taints and schedulability of many nodes at once
+description:
+  - Gives each listed node the labels, annotations, taints and schedulability that it should have, all nodes in one
+    call. The nodes are read once, compared in memory, and each one that differs gets one PATCH.
+  - It is authoritative, but only of what is its own. What it puts on a node is recorded in the node's annotation
+    C(estate.hybridk8s.io/owned); a key recorded there that is no longer wanted is removed. What others put on a node
+    stays.
+  - A key that is wanted and that the node has already with the wanted value becomes recorded as well, because the
+    kubelet registers new nodes with labels and taints of the inventory.
+  - A key that is wanted and that others have set to another value is left alone and reported in RV(findings), see
+    O(adopt).
+author: hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._cluster
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: full
+  idempotent:
+    description: When run twice in a row with the same arguments, the second run indicates no change.
+    support: full
+options:
+  nodes:
+    description: The nodes and what each should have. What an entry leaves out is neither changed nor removed.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the node.
+        type: str
+        required: true
+      labels:
+        description:
+          - All labels that are ours on this node. An empty mapping removes those that are recorded as ours.
+          - Values are strings. Keys that the kubelet or kubeadm write, such as C(kubernetes.io/hostname), are refused.
+        type: dict
+      annotations:
+        description: All annotations that are ours on this node, like O(nodes[].labels).
+        type: dict
+      taints:
+        description: All taints that are ours on this node. A taint is known by its key and effect.
+        type: list
+        elements: dict
+        suboptions:
+          key:
+            description: Key of the taint. Keys that controllers or kubeadm write are refused.
+            type: str
+            required: true
+          value:
+            description: Value of the taint.
+            type: str
+            default: ''
+          effect:
+            description: What happens to pods that do not tolerate the taint.
+            type: str
+            choices: [NoSchedule, PreferNoSchedule, NoExecute]
+            required: true
+      schedulable:
+        description: Whether new pods may be placed on the node. V(true) uncordons, V(false) cordons.
+        type: bool
+  adopt:
+    description: Take over keys that others have set to another value, instead of reporting them.
+    type: bool
+    default: false
+  missing:
+    description:
+      - What it means when a listed node does not exist.
+      - With V(report) it is named in RV(missing) and the others are done.
+      - With V(error) the others are done as well, and then the module fails. With O(wait_ready) nodes are awaited
+        first. In check mode it is assumed that the node will exist and have nothing yet.
+    type: str
+    choices: [report, error]
+    default: report
+  wait_ready:
+    description:
+      - Seconds to wait until the listed nodes that exist are Ready. V(0) does not wait.
+      - When the time is over the module fails and names each node with what its Ready condition says.
+      - Not done in check mode.
+    type: int
+    default: 0
+seealso:
+  - module: hybridk8s.estate.node_info
+  - module: hybridk8s.estate.node_drain
+"""
+
+EXAMPLES = r"""
+- name: Label and taint the GPU nodes
+  hybridk8s.estate.node:
+    kubeconfig: ~/.kube/config
+    nodes:
+      - name: g1
+        labels: {rack: r1, io-class: nvme}
+        taints: [{key: nvidia.com/gpu, value: present, effect: NoSchedule}]
+      - name: g2
+        labels: {rack: r2, io-class: nvme}
+        taints: [{key: nvidia.com/gpu, value: present, effect: NoSchedule}]
+    wait_ready: 300
+    missing: error
+
+- name: Uncordon two nodes and touch nothing else of them
+  hybridk8s.estate.node:
+    kubeconfig: "{{ admin_kubeconfig }}"
+    nodes:
+      - {name: w1, schedulable: true}
+      - {name: w2, schedulable: true}
+"""
+
+RETURN = r"""
+steps:
+  description: What was (or in check mode would be) changed, one entry a node.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    action: {description: Always V(update)., type: str, returned: always}
+    target: {description: The node, type: str, returned: always, sample: node/w1}
+    reason: {description: What is changed, type: str, returned: always, sample: label rack; cordon}
+missing:
+  description: Listed nodes that do not exist.
+  returned: always
+  type: list
+  elements: str
+findings:
+  description: Keys that others have set to another value, and records that cannot be read.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    code: {description: Short name of the rule, type: str, returned: always, sample: ND001-foreign-value}
+    severity: {description: Always V(warning), type: str, returned: always}
+    host: {description: The node, type: str, returned: always}
+    variable: {description: The option that is concerned, type: str, returned: always}
+    message: {description: What is found, type: str, returned: always}
+    remedy: {description: What to do, type: str, returned: always}
+failed_nodes:
+  description: Why a node could not be changed, by name. The others were.
+  returned: always
+  type: dict
+not_ready:
+  description: What the Ready condition says of nodes that are not Ready in time, by name.
+  returned: always
+  type: dict
+requests:
+  description: How many requests were made to the API server.
+  returned: always
+  type: int
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _nodes
+from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
+    CLUSTER_ARGUMENTS,
+    KubeError,
+    open_cluster,
+    parallel,
+    until_settled,
+)
+from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import result
+
+POLL_SECONDS = 1.0
+
+ARGUMENTS = {
+    **CLUSTER_ARGUMENTS,
+    "nodes": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "labels": {"type": "dict"},
+            "annotations": {"type": "dict"},
+            "taints": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "key": {"type": "str", "required": True, "no_log": False},
+                    "value": {"type": "str", "default": ""},
+                    "effect": {"type": "str", "required": True, "choices": list(_nodes.EFFECTS)},
+                },
+            },
+            "schedulable": {"type": "bool"},
+        },
+    },
+    "adopt": {"type": "bool", "default": False},
+    "missing": {"type": "str", "choices": ["report", "error"], "default": "report"},
+    "wait_ready": {"type": "int", "default": 0},
+}
+
+
+class Run:
+    """One call of the module: what was planned and what went wrong, over all nodes."""
+
+    def __init__(self, module, cluster, wishes):
+        self.module = module
+        self.cluster = cluster
+        self.wishes = {wish.name: wish for wish in wishes}
+        self.adopt = module.params["adopt"]
+        self.plans = []
+        self.failed = {}
+        self.missing = []
+        self.not_ready = {}
+        self.deadline = time.monotonic() + module.params["wait_ready"]
+
+    def update(self):
+        """Fulfil every wish whose node exists; nodes that must exist are awaited while there is time."""
+        open_wishes = self.wishes
+        while True:
+            live = _nodes.read(self.cluster, open_wishes)
+            if self.module.check_mode and (self.cluster.empty or self.module.params["missing"] == "error"):
+                live = {name: live.get(name) or _nodes.bare(name) for name in open_wishes}
+            self._fulfil([wish for name, wish in open_wishes.items() if name in live], live)
+            open_wishes = {name: wish for name, wish in open_wishes.items() if name not in live}
+            self.missing = sorted(open_wishes)
+            must_wait = open_wishes and self.module.params["missing"] == "error" and not self.module.check_mode
+            if not must_wait or time.monotonic() >= self.deadline:
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _fulfil(self, wishes, live):
+        planned = [_nodes.plan(wish, live[wish.name], self.adopt) for wish in wishes]
+        if self.module.check_mode:
+            self.plans += planned
+            return
+        self.plans += [made for made in planned if not made.patch]
+        to_change = [self.wishes[made.name] for made in planned if made.patch]
+
+        def apply(wish):
+            return until_settled(lambda reread: _nodes.update(self.cluster, wish, live[wish.name], self.adopt, reread))
+
+        for outcome in parallel(apply, to_change):
+            if outcome.error:
+                self.failed[outcome.item.name] = str(outcome.error)
+            else:
+                self.plans.append(outcome.value)
+
+    def await_ready(self):
+        """Poll until every node that exists is Ready, or note why the others are not when the time is over."""
+        names = [name for name in self.wishes if name not in self.missing]
+        while True:
+            reasons = _nodes.not_ready(_nodes.read(self.cluster, names), names)
+            if not reasons:
+                return
+            if time.monotonic() >= self.deadline:
+                self.not_ready = reasons
+                return
+            names = list(reasons)
+            time.sleep(POLL_SECONDS)
+
+    def report(self):
+        """The module's result so far."""
+        plans = sorted(self.plans, key=lambda plan: plan.name)
+        return result(
+            [step for plan in plans for step in plan.steps],
+            diff=self.module._diff,
+            missing=self.missing,
+            findings=[finding.as_dict() for plan in plans for finding in plan.findings],
+            failed_nodes=self.failed,
+            not_ready=self.not_ready,
+            requests=self.cluster.requests,
+        )
+
+    def finish(self):
+        """Raise what went wrong as one error, after everything else was done."""
+        if self.failed:
+            named = "; ".join(f"{name}: {why}" for name, why in sorted(self.failed.items()))
+            raise KubeError(f"{len(self.failed)} nodes could not be changed: {named}")
+        if self.missing and self.module.params["missing"] == "error":
+            raise KubeError(
+                f"nodes: there is no node {', '.join(self.missing)}.",
+                remedy="Join them first, or set missing to report.",
+            )
+        if self.module.params["wait_ready"] and not self.module.check_mode:
+            self.await_ready()
+        if self.not_ready:
+            named = "; ".join(f"{name}: {why}" for name, why in sorted(self.not_ready.items()))
+            raise KubeError(f"not Ready after {self.module.params['wait_ready']} s: {named}")
+
+
+def main():
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    wishes, problems = _nodes.wishes(module.params["nodes"])
+    if problems:
+        module.fail_json(msg="nodes: " + " ".join(problems), problems=list(problems))
+    try:
+        run = Run(module, open_cluster(module), wishes)
+    except KubeError as error:
+        module.fail_json(msg=str(error))
+    try:
+        run.update()
+        run.finish()
+    except KubeError as error:
+        module.fail_json(msg=str(error), **run.report())
+    report = run.report()
+    for finding in report["findings"]:
+        module.warn(f"{finding['host']}: {finding['message']}")
+    module.exit_json(**report)
+
+
+if __name__ == "__main__":
+    main()

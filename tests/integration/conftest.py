@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, Patience, connect
+
+from tests.integration.control_plane import ControlPlane
+
+Call = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One API server for all tests of a session; each test uses names of its own."""
+    with ControlPlane(tmp_path_factory.mktemp("plane")) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(plane: ControlPlane) -> Iterator[Cluster]:
+    opened = connect(plane.kubeconfig, patience=Patience(total=10))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def kubeconfig_file(plane: ControlPlane, tmp_path: Path) -> Path:
+    path = tmp_path / "admin.conf"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(plane.kubeconfig))
+    return path
+
+
+@pytest.fixture
+def run_module(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Run a module in this process, with the test cluster's kubeconfig unless another is given; gives its result."""
+
+    def run(module: Any, check: bool = False, diff: bool = False, **params: Any) -> dict[str, Any]:
+        arguments = {"kubeconfig": plane.kubeconfig, **params}
+        arguments = {key: value for key, value in arguments.items() if value is not None}
+        output = io.StringIO()
+        monkeypatch.setattr(sys, "stdout", output)
+        internal = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": "/tmp"}
+        with patch_module_args({**arguments, **internal}), pytest.raises(SystemExit):
+            module.main()
+        monkeypatch.undo()
+        result: dict[str, Any] = json.loads(output.getvalue())
+        result.pop("invocation", None)
+        return result
+
+    return run
