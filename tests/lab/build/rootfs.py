@@ -55,6 +55,8 @@ MASK_HOUSEKEEPING = (
     'systemctl --root="$1" mask '
     "apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer"
 )
+# mmdebstrap copies these two from the machine.
+FORGET_MACHINE = 'rm -f "$1/etc/hostname" "$1/etc/resolv.conf"'
 # Debian starts it with a configuration that has no listener, which fails.
 DISABLE_HAPROXY = 'systemctl --root="$1" disable haproxy.service'
 ENABLE_BGPD = 'sed -i "s/^bgpd=no/bgpd=yes/" "$1/etc/frr/daemons"'
@@ -73,10 +75,10 @@ class RootFs:
     name: str
     variant: str
     packages: tuple[str, ...]
-    hooks: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = (FORGET_MACHINE,)
 
 
-HOST = RootFs("host", "minbase", HOST_PACKAGES, (MASK_HOUSEKEEPING, DISABLE_HAPROXY))
+HOST = RootFs("host", "minbase", HOST_PACKAGES, (FORGET_MACHINE, MASK_HOUSEKEEPING, DISABLE_HAPROXY))
 SWITCH = RootFs("switch", "minbase", SWITCH_PACKAGES, (*HOST.hooks, ENABLE_BGPD))
 IMAGE_BASE = RootFs("image-base", "essential", IMAGE_BASE_PACKAGES)
 ROOT_FILE_SYSTEMS = (HOST, SWITCH, IMAGE_BASE)

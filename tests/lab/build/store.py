@@ -94,9 +94,9 @@ class Store:
 
     def _build(self, item: Item, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for stale in path.parent.glob(f".{item.name}-*.tmp"):
-            shutil.rmtree(stale)
-        temporary = path.parent / f".{item.name}-{item.key}.tmp"
+        temporary = path.parent / f".{item.name}.tmp"
+        if temporary.exists():
+            shutil.rmtree(temporary)
         temporary.mkdir()
         self.log(item.kind, item.name).unlink(missing_ok=True)
         started = time.monotonic()
