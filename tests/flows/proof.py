@@ -12,10 +12,10 @@ from tests.flows.station import (
     StationError,
     booted,
     eventually,
-    inventory,
     kubectl,
     objects,
     outside,
+    rack,
     ssh,
 )
 
@@ -187,7 +187,7 @@ def ask(pod: dict[str, Any], seconds: float = 60) -> Answer:
 
     said, seen_from = eventually(answer, seconds, f"an answer of pod {name} ({address}, node {node}) to the outside")
     hops = tuple(outside("python3", "tests/flows/hops.py", address).split())
-    return Answer(str(inventory().hosts[node]["rack"]), node, name, address, said, seen_from, hops)
+    return Answer(rack(node), node, name, address, said, seen_from, hops)
 
 
 def ask_from_a_pod(seconds: float = 60) -> str:

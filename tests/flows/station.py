@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.lab.inventory import Inventory, listing_of, parse
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 KUBECONFIG = "/etc/kubernetes/admin.conf"
 
@@ -26,32 +28,6 @@ _RECAP_LINE = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>ok=\d+ .*)$", re.MULTIL
 
 class StationError(AssertionError):
     """A command that had to work did not, or a condition that had to come did not."""
-
-
-@dataclass(frozen=True)
-class Inventory:
-    """Hosts with their variables, and groups with their hosts in order."""
-
-    path: Path
-    hosts: dict[str, dict[str, Any]]
-    groups: dict[str, tuple[str, ...]]
-
-    @property
-    def name(self) -> str:
-        """``estate_name``."""
-        return str(self._first("estate_name"))
-
-    @property
-    def racks(self) -> tuple[str, ...]:
-        """The names in ``estate_racks``, sorted."""
-        return tuple(sorted(self._first("estate_racks")))
-
-    def address(self, host: str) -> str:
-        """``ansible_host``."""
-        return str(self.hosts[host]["ansible_host"])
-
-    def _first(self, variable: str) -> Any:
-        return next(iter(self.hosts.values()))[variable]
 
 
 @dataclass(frozen=True)
@@ -111,34 +87,45 @@ def objects(kind: str, *arguments: str) -> list[dict[str, Any]]:
 @cache
 def inventory() -> Inventory:
     """The inventory of the lab, read by ansible-inventory once."""
-    path = Path(os.environ.get("LAB_INVENTORY", "inventories/lab"))
-    data = json.loads(command("ansible-inventory", f"--inventory={path}", "--list"))
-    groups = {name: _members(data, name) for name in data if name != "_meta"}
-    return Inventory(path, data["_meta"]["hostvars"], groups)
+    return parse(listing_of(inventory_path(), REPOSITORY))
 
 
-def _members(data: dict[str, Any], group: str) -> tuple[str, ...]:
-    entry = data.get(group, {})
-    below = (host for child in entry.get("children", ()) for host in _members(data, child))
-    return tuple(dict.fromkeys([*entry.get("hosts", ()), *below]))
+def inventory_path() -> Path:
+    """Where the inventory of the lab is."""
+    return REPOSITORY / os.environ.get("LAB_INVENTORY", "inventories/lab")
+
+
+def address(host: str) -> str:
+    """``ansible_host``: the address of a node or a switch."""
+    return str(inventory().variables_of(host)["ansible_host"])
+
+
+def rack(host: str) -> str:
+    """The rack of a host."""
+    return str(inventory().variables_of(host)["rack"])
+
+
+def racks() -> dict[str, dict[str, Any]]:
+    """``estate_racks``."""
+    return dict(inventory().shared("estate_racks"))
 
 
 def booted(group: str) -> tuple[str, ...]:
     """The hosts of a group that are powered on, in the inventory's order."""
     hosts = json.loads(lab("status", "--json"))["hosts"]
-    return tuple(host for host in inventory().groups[group] if hosts[host]["state"] == "up")
+    return tuple(host for host in inventory().hosts_of(group) if hosts[host]["state"] == "running")
 
 
 def limit() -> str:
     """A ``--limit`` that leaves out the hosts that are powered off, and nothing else."""
     up = booted("all")
-    return ":".join(["all", "localhost", *(f"!{host}" for host in inventory().groups["all"] if host not in up)])
+    return ":".join(["all", "localhost", *(f"!{host}" for host in inventory().hosts_of("all") if host not in up)])
 
 
 def playbook_command(name: str, *arguments: str) -> list[str]:
     """The command that runs a playbook of the collection in the control station."""
-    path = str(inventory().path)
-    return ["./lab", "run", "--", "ansible-playbook", f"--inventory={path}", f"hybridk8s.estate.{name}", *arguments]
+    inventory_option = f"--inventory={inventory_path()}"
+    return ["./lab", "run", "--", "ansible-playbook", inventory_option, f"hybridk8s.estate.{name}", *arguments]
 
 
 def playbook(name: str, *arguments: str, timeout: float = 1800) -> Run:

@@ -6,7 +6,18 @@ import pytest
 import testinfra
 
 from tests.flows import proof
-from tests.flows.station import booted, eventually, inventory, limit, objects, playbook
+from tests.flows.station import (
+    address,
+    booted,
+    eventually,
+    inventory,
+    inventory_path,
+    limit,
+    objects,
+    playbook,
+    rack,
+    racks,
+)
 
 
 @pytest.fixture(scope="module")
@@ -17,15 +28,15 @@ def web():
 
 @pytest.fixture(params=booted("kubernetes"))
 def host(request):
-    return testinfra.get_host(f"ansible://{request.param}?ansible_inventory={inventory().path}")
+    return testinfra.get_host(f"ansible://{request.param}?ansible_inventory={inventory_path()}")
 
 
 def test_every_host_is_a_ready_node_at_its_address():
     nodes = proof.nodes()
 
-    assert {node.name: node.address for node in nodes} == {h: inventory().address(h) for h in booted("kubernetes")}
+    assert {node.name: node.address for node in nodes} == {h: address(h) for h in booted("kubernetes")}
     assert [node.name for node in nodes if not node.ready] == []
-    assert {node.version for node in nodes} == {f"v{inventory().hosts[nodes[0].name]['estate_kubernetes_version']}"}
+    assert {node.version for node in nodes} == {f"v{inventory().shared('estate_kubernetes_version')}"}
 
 
 def test_units_run_and_start_at_boot(host):
@@ -40,7 +51,7 @@ def test_host_is_ready_for_pods(host):
 
 
 def test_the_api_answers_through_the_local_endpoint(host):
-    url = f"https://api.{inventory().name}.internal:7443/readyz"
+    url = f"https://api.{inventory().shared('estate_name')}.internal:7443/readyz"
 
     assert host.run(f"curl --silent --max-time 5 --cacert /etc/kubernetes/pki/ca.crt {url}").stdout == "ok"
 
@@ -48,7 +59,7 @@ def test_the_api_answers_through_the_local_endpoint(host):
 def test_pods_in_every_rack_answer_the_outside_with_the_clients_own_address(web):
     answers = [proof.ask(pod) for pod in web]
 
-    assert {answer.rack for answer in answers} == set(inventory().racks)
+    assert {answer.rack for answer in answers} == set(racks())
     assert {answer.node for answer in answers} == set(booted("kubernetes"))
     assert len({answer.seen_from for answer in answers}) == 1, "nobody on the way translates addresses"
     assert all(answer.hops[-1] == answer.address for answer in answers)
@@ -67,9 +78,9 @@ def test_each_switch_routes_every_pod_block_to_its_owner(web):
 
 
 def test_only_reflectors_peer_with_switches_and_every_session_is_up():
-    reflectors = {inventory().address(host): host for host in booted("route_reflectors")}
-    switches = {inventory().address(host) for host in booted("switches")}
-    nodes = {inventory().address(host) for host in booted("kubernetes")}
+    reflectors = {address(host): host for host in booted("route_reflectors")}
+    switches = {address(host) for host in booted("switches")}
+    nodes = {address(host) for host in booted("kubernetes")}
 
     on_switches = [one for switch in booted("switches") for one in proof.switch_sessions(switch)]
     assert {one.name for one in on_switches} & nodes == set(reflectors)
@@ -79,13 +90,9 @@ def test_only_reflectors_peer_with_switches_and_every_session_is_up():
         assert [one.name for one in sessions if not one.established] == []
         assert not any(one.name.startswith("Mesh_") for one in sessions)
         peers = {one.name.split("_", 1)[1].replace("_", ".") for one in sessions}
-        own_switch = {inventory().address(s) for s in _switches_of_rack(inventory().hosts[node]["rack"])}
+        own_switch = {address(switch) for switch in racks()[rack(node)]["switches"]}
         assert peers & switches == (own_switch if node in reflectors.values() else set()), node
-        assert peers >= set(reflectors) - {inventory().address(node)}, node
-
-
-def _switches_of_rack(rack):
-    return inventory().hosts[booted("kubernetes")[0]]["estate_racks"][rack]["switches"]
+        assert peers >= set(reflectors) - {address(node)}, node
 
 
 def test_the_mesh_is_off():

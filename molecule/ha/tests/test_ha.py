@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.flows import proof
-from tests.flows.station import booted, eventually, inventory, lab, ssh
+from tests.flows.station import booted, eventually, inventory, lab, racks, ssh
 
 ANSWER_WITHIN = 10
 
@@ -31,7 +31,7 @@ def test_there_are_three_control_planes_and_a_proxy_on_each_node():
         assert ":7443" in ssh(node, "ss --listening --tcp --numeric --no-header")
 
 
-@pytest.mark.parametrize("victim", inventory().groups["control_plane"])
+@pytest.mark.parametrize("victim", inventory().hosts_of("control_plane"))
 def test_the_api_answers_on_every_worker_without(victim):
     workers = booted("workers")
     lab("kill", victim)
@@ -54,4 +54,4 @@ def healed(host):
 def test_pods_in_every_rack_still_answer_the_outside():
     proof.deploy()
 
-    assert {proof.ask(pod).rack for pod in proof.web_pods()} == set(inventory().racks)
+    assert {proof.ask(pod).rack for pod in proof.web_pods()} == set(racks())

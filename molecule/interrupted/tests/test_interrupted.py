@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.flows import interrupt, proof, state
-from tests.flows.station import booted, inventory, lab, limit, playbook
+from tests.flows.station import booted, lab, limit, playbook, racks
 
 SEED = int(os.environ.get("HYBRIDK8S_SEED", "20261123"))
 POINTS = int(os.environ.get("HYBRIDK8S_INTERRUPTIONS", "2"))
@@ -53,4 +53,4 @@ def test_the_next_run_finishes_what_a_killed_one_began(number, points, uninterru
 def test_traffic_flows_in_the_end():
     proof.deploy()
 
-    assert {proof.ask(pod).rack for pod in proof.web_pods()} == set(inventory().racks)
+    assert {proof.ask(pod).rack for pod in proof.web_pods()} == set(racks())

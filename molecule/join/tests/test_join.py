@@ -7,13 +7,13 @@ import time
 import pytest
 
 from tests.flows import proof
-from tests.flows.station import booted, eventually, inventory, kubectl, lab, playbook
+from tests.flows.station import address, booted, eventually, inventory, kubectl, lab, playbook, rack
 
 
 @pytest.fixture(scope="module")
 def newcomer():
     """The worker that `./lab up` leaves alone; never a node before."""
-    absent = [host for host in inventory().groups["workers"] if host not in booted("workers")]
+    absent = [host for host in inventory().hosts_of("workers") if host not in booted("workers")]
     assert len(absent) == 1, f"exactly one worker must be powered off: {absent}"
     lab("boot", absent[0])
     return absent[0]
@@ -22,13 +22,8 @@ def newcomer():
 @pytest.fixture(scope="module")
 def powerless(newcomer):
     """Another worker in the same rack, without power while the newcomer joins."""
-    rack = inventory().hosts[newcomer]["rack"]
-    reflectors = inventory().groups["route_reflectors"]
-    victim = next(
-        host
-        for host in booted("workers")
-        if host not in (newcomer, *reflectors) and inventory().hosts[host]["rack"] == rack
-    )
+    others = [host for host in booted("workers") if host not in (newcomer, *inventory().hosts_of("route_reflectors"))]
+    victim = next(host for host in others if rack(host) == rack(newcomer))
     lab("kill", victim)
     yield victim
     lab("boot", victim)
@@ -59,7 +54,7 @@ def test_the_newcomer_has_what_the_inventory_says(join, newcomer):
 
     assert node.ready
     assert node.schedulable
-    assert node.address == inventory().address(newcomer)
+    assert node.address == address(newcomer)
 
 
 def test_the_outside_reaches_a_pod_on_the_newcomer(join, newcomer):

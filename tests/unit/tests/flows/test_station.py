@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.flows import station
+from tests.lab.inventory import Inventory
 
 OUTPUT = """
 TASK [Say something] ***
@@ -30,31 +31,21 @@ def test_recap_of_a_run_that_was_killed_is_empty():
     assert station.recap("TASK [Join] ***\nok: [w1]\n") == {}
 
 
-def test_inventory_flattens_groups_in_order(monkeypatch):
-    data = {
-        "_meta": {
-            "hostvars": {
-                name: {"ansible_host": f"10.0.0.{number}", "estate_name": "x", "estate_racks": {"r2": {}, "r1": {}}}
-                for number, name in enumerate(["cp1", "w1", "w2"])
-            }
-        },
-        "all": {"children": ["ungrouped", "kubernetes", "racked"]},
-        "kubernetes": {"children": ["control_plane", "workers"]},
-        "control_plane": {"hosts": ["cp1"]},
-        "workers": {"hosts": ["w1", "w2"]},
-        "racked": {"hosts": ["w2", "cp1"]},
-    }
-    monkeypatch.setattr(station, "command", lambda *_: json.dumps(data))
-    station.inventory.cache_clear()
+@pytest.fixture
+def lab_of_three(monkeypatch):
+    groups = {"all": ("cp1", "w1", "w2"), "workers": ("w1", "w2")}
+    states = {"hosts": {"cp1": {"state": "running"}, "w1": {"state": "off"}, "w2": {"state": "running"}}}
+    monkeypatch.setattr(station, "inventory", lambda: Inventory({}, groups))
+    monkeypatch.setattr(station, "lab", lambda *_: json.dumps(states))
 
-    inventory = station.inventory()
 
-    assert inventory.groups["all"] == ("cp1", "w1", "w2")
-    assert inventory.groups["workers"] == ("w1", "w2")
-    assert inventory.racks == ("r1", "r2")
-    assert inventory.name == "x"
-    assert inventory.address("w2") == "10.0.0.2"
-    station.inventory.cache_clear()
+def test_booted_hosts_of_a_group(lab_of_three):
+    assert station.booted("all") == ("cp1", "w2")
+    assert station.booted("workers") == ("w2",)
+
+
+def test_limit_leaves_out_what_has_no_power(lab_of_three):
+    assert station.limit() == "all:localhost:!w1"
 
 
 def test_eventually_returns_the_first_true_answer(monkeypatch):
