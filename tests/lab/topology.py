@@ -1,0 +1,391 @@
+"""What an inventory means on the wire: segments, the legs of every machine in them, addresses and routes. Pure.
+
+A rack is one layer-2 segment. Its switches have a leg in it (their `ansible_host`), one in the spine, and one in the
+outside segment; the hosts' default gateway is the rack's `gateway`, or else its first switch.
+
+- Spine: `lab_spine`. The switches route to each other over it. The control station (Ansible, the mirror, the name
+  server) has a leg there at the address that `estate_mirror` names, and static routes to the racks.
+- Outside: the first prefix of `estate_bgp.import`, one segment with a leg of **every** switch and one client. Behind a
+  single switch the client would lose all pods with that switch. So it spreads its flows over all of them, and leaves
+  out a next hop that no longer answers ARP: while a switch of a rack lives, the pods of that rack can be reached.
+
+Names of racks, hosts and switches, addresses and AS numbers come from the inventory alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import combinations
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from tests.lab.errors import InventoryError
+from tests.lab.inventory import Inventory
+
+SPINE = "spine"
+OUTSIDE = "outside"
+DEFAULT_SPINE = "10.98.0.0/24"
+ANYWHERE = IPv4Network("0.0.0.0/0")
+
+Kind = Literal["host", "switch"]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One layer-2 network: a bridge of the lab."""
+
+    name: str
+    subnet: IPv4Network
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A network device in a segment."""
+
+    segment: str
+    device: str
+    addresses: tuple[IPv4Interface, ...]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A static route; several next hops share the flows."""
+
+    destination: IPv4Network
+    via: tuple[IPv4Address, ...]
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """How something is connected. One that fails over leaves out next hops that are gone."""
+
+    legs: tuple[Leg, ...]
+    routes: tuple[Route, ...] = ()
+    forwards: bool = False
+    fails_over: bool = False
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A host or a switch of the inventory. `boots` is false for those that stay off until somebody names them."""
+
+    name: str
+    kind: Kind
+    address: IPv4Address
+    attachment: Attachment
+    boots: bool = True
+
+
+@dataclass(frozen=True)
+class FabricSwitch:
+    """A switch as the other switches see it. `networks` are the prefixes it announces by itself."""
+
+    name: str
+    as_number: int
+    spine_address: IPv4Address
+    networks: tuple[IPv4Network, ...]
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Where the lab's file server and registry listen, as the inventory's `estate_mirror` says."""
+
+    address: IPv4Address
+    downloads_port: int
+    registry_port: int
+
+
+@dataclass(frozen=True)
+class Topology:
+    segments: tuple[Segment, ...]
+    machines: tuple[Machine, ...]
+    fabric: tuple[FabricSwitch, ...]
+    mirror: Mirror
+    station: Attachment
+    client: Attachment | None
+
+    def machine(self, name: str) -> Machine:
+        found = next((machine for machine in self.machines if machine.name == name), None)
+        if found is None:
+            names = ", ".join(machine.name for machine in self.machines)
+            raise InventoryError(f"no host or switch of this lab is called {name}; there are: {names}")
+        return found
+
+
+@dataclass(frozen=True)
+class _Rack:
+    name: str
+    subnet: IPv4Network
+    as_number: int
+    switches: tuple[str, ...]
+    gateway: IPv4Address
+
+
+class _Reader:
+    """Reads values and collects what is wrong with them, so that one run names every problem."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory = inventory
+        self.problems: list[str] = []
+
+    def problem(self, text: str) -> None:
+        self.problems.append(text)
+
+    def network(self, value: object, what: str) -> IPv4Network | None:
+        try:
+            return IPv4Network(str(value))
+        except ValueError as error:
+            self.problem(f"{what}: {error}")
+            return None
+
+    def address(self, value: object, what: str) -> IPv4Address | None:
+        try:
+            return IPv4Address(str(value))
+        except ValueError as error:
+            self.problem(f"{what}: {error}")
+            return None
+
+    def host_address(self, host: str) -> IPv4Address | None:
+        value = self.inventory.variables_of(host).get("ansible_host")
+        if value is None:
+            self.problem(f"{host} has no ansible_host")
+            return None
+        return self.address(value, f"ansible_host of {host}")
+
+    def stop_if_wrong(self) -> None:
+        if self.problems:
+            raise InventoryError("the lab cannot boot this inventory:\n" + "\n".join(f"- {p}" for p in self.problems))
+
+
+def topology_of(inventory: Inventory) -> Topology:
+    """The lab of an inventory. Raises InventoryError with every problem."""
+    reader = _Reader(inventory)
+    racks = _racks(reader)
+    mirror = _mirror(reader)
+    spine = _spine(reader, mirror)
+    outside = _outside(reader)
+    reader.stop_if_wrong()
+    assert mirror is not None
+    assert spine is not None
+    segments = _segments(racks, spine, outside)
+    _check_overlaps(reader, segments)
+    spine_addresses = _assign(reader, spine, (switch for rack in racks for switch in rack.switches), {mirror.address})
+    outside_hosts = iter(outside.subnet.hosts()) if outside else iter(())
+    client_address = next(outside_hosts, None)
+    outside_addresses = _assign(
+        reader, outside, (switch for rack in racks for switch in rack.switches), {client_address}
+    )
+    hosts = _hosts(reader, racks)
+    reader.stop_if_wrong()
+    switches = [
+        _switch(reader, rack, name, _legs_beyond(name, (spine, spine_addresses), (outside, outside_addresses)))
+        for rack in racks
+        for name in rack.switches
+    ]
+    machines = (*switches, *hosts)
+    _check_unique_addresses(reader, machines)
+    reader.stop_if_wrong()
+    announced_everywhere = (outside.subnet,) if outside else ()
+    return Topology(
+        segments=segments,
+        machines=machines,
+        fabric=tuple(
+            FabricSwitch(name, rack.as_number, spine_addresses[name], (rack.subnet, *announced_everywhere))
+            for rack in racks
+            for name in rack.switches
+        ),
+        mirror=mirror,
+        station=_station(spine, mirror, racks, spine_addresses),
+        client=_client(outside, client_address, tuple(outside_addresses.values())),
+    )
+
+
+def rack_segment(rack: str) -> str:
+    return f"rack-{rack}"
+
+
+def _racks(reader: _Reader) -> tuple[_Rack, ...]:
+    described = reader.inventory.shared("estate_racks")
+    if not isinstance(described, Mapping) or not described:
+        reader.problem("estate_racks is missing: a lab has at least one rack")
+        return ()
+    placed = {name: rack_of_switch(reader.inventory, name) for name in reader.inventory.hosts_of("switches")}
+    for name, rack in placed.items():
+        if rack not in described:
+            reader.problem(f"switch {name} is in no rack: name it in estate_racks.<rack>.switches")
+    racks = (_rack(reader, str(name), body, placed) for name, body in sorted(described.items()))
+    return tuple(rack for rack in racks if rack is not None)
+
+
+def rack_of_switch(inventory: Inventory, switch: str) -> str | None:
+    """The rack that lists the switch, else the switch's own variable `rack`."""
+    racks: Mapping[str, Any] = inventory.shared("estate_racks") or {}
+    listing = next((name for name, body in racks.items() if switch in (body.get("switches") or ())), None)
+    return listing or inventory.variables_of(switch).get("rack")
+
+
+def _rack(reader: _Reader, name: str, body: Mapping[str, Any], placed: Mapping[str, str | None]) -> _Rack | None:
+    where = f"estate_racks.{name}"
+    subnet = reader.network(body.get("subnet"), f"{where}.subnet")
+    ours = [switch for switch, rack in placed.items() if rack == name]
+    switches = tuple(dict.fromkeys([*(switch for switch in body.get("switches") or () if switch in ours), *ours]))
+    if not switches:
+        reader.problem(f"{where} has no switch of group switches: its hosts would have no gateway")
+        return None
+    gateway = (
+        reader.address(body["gateway"], f"{where}.gateway") if "gateway" in body else reader.host_address(switches[0])
+    )
+    if not str(body.get("as", "")).isdigit():
+        reader.problem(f"{where}.as must be the AS number of the rack's switches")
+        return None
+    if subnet is None or gateway is None:
+        return None
+    if gateway not in subnet:
+        reader.problem(f"{where}: its gateway {gateway} is outside its subnet {subnet}")
+    return _Rack(name, subnet, int(body["as"]), switches, gateway)
+
+
+def _mirror(reader: _Reader) -> Mirror | None:
+    described = reader.inventory.shared("estate_mirror")
+    if not isinstance(described, Mapping) or not {"downloads", "registry"} <= set(described):
+        reader.problem("estate_mirror is missing: the lab serves at the address in its downloads and registry URLs")
+        return None
+    downloads, registry = urlsplit(str(described["downloads"])), urlsplit(str(described["registry"]))
+    address = reader.address(downloads.hostname, "host of estate_mirror.downloads")
+    if downloads.hostname != registry.hostname:
+        reader.problem(
+            "estate_mirror: downloads and registry must name one address in a lab, "
+            f"not {downloads.hostname} and {registry.hostname}"
+        )
+    if address is None:
+        return None
+    return Mirror(address, downloads.port or 80, registry.port or 80)
+
+
+def _spine(reader: _Reader, mirror: Mirror | None) -> Segment | None:
+    subnet = reader.network(reader.inventory.shared("lab_spine") or DEFAULT_SPINE, "lab_spine")
+    if subnet is None:
+        return None
+    if mirror and mirror.address not in subnet:
+        reader.problem(
+            f"estate_mirror names {mirror.address}, which is not in the lab's spine {subnet}: "
+            "set lab_spine to a subnet that holds it"
+        )
+    return Segment(SPINE, subnet)
+
+
+def _outside(reader: _Reader) -> Segment | None:
+    prefixes: Sequence[object] = (reader.inventory.shared("estate_bgp") or {}).get("import") or ()
+    if not prefixes:
+        return None
+    subnet = reader.network(prefixes[0], "estate_bgp.import")
+    return Segment(OUTSIDE, subnet) if subnet else None
+
+
+def _segments(racks: Iterable[_Rack], spine: Segment, outside: Segment | None) -> tuple[Segment, ...]:
+    return (
+        *(Segment(rack_segment(rack.name), rack.subnet) for rack in racks),
+        spine,
+        *((outside,) if outside else ()),
+    )
+
+
+def _check_overlaps(reader: _Reader, segments: Iterable[Segment]) -> None:
+    for one, other in combinations(segments, 2):
+        if one.subnet.overlaps(other.subnet):
+            reader.problem(f"segments {one.name} ({one.subnet}) and {other.name} ({other.subnet}) overlap")
+
+
+def _check_unique_addresses(reader: _Reader, machines: Iterable[Machine]) -> None:
+    owner: dict[IPv4Address, str] = {}
+    for machine in machines:
+        other = owner.setdefault(machine.address, machine.name)
+        if other != machine.name:
+            reader.problem(f"{other} and {machine.name} have the same ansible_host {machine.address}")
+
+
+def _assign(
+    reader: _Reader, segment: Segment | None, names: Iterable[str], taken: Iterable[IPv4Address | None]
+) -> dict[str, IPv4Address]:
+    """The segment's free addresses, one a name, in order."""
+    if segment is None:
+        return {}
+    occupied = set(taken)
+    free = (address for address in segment.subnet.hosts() if address not in occupied)
+    assigned = {}
+    for name in names:
+        address = next(free, None)
+        if address is None:
+            reader.problem(f"segment {segment.name} ({segment.subnet}) is too small for a leg of every switch")
+            break
+        assigned[name] = address
+    return assigned
+
+
+def _hosts(reader: _Reader, racks: Iterable[_Rack]) -> list[Machine]:
+    by_name = {rack.name: rack for rack in racks}
+    switches = set(reader.inventory.hosts_of("switches"))
+    machines = []
+    for name, variables in reader.inventory.hostvars.items():
+        if name in switches or variables.get("ansible_connection") == "local":
+            continue
+        rack = by_name.get(str(variables.get("rack")))
+        if rack is None:
+            reader.problem(f"{name} is in no rack of estate_racks: the lab boots hosts of racks")
+            continue
+        address = reader.host_address(name)
+        if address is None:
+            continue
+        if address not in rack.subnet:
+            reader.problem(f"{name}: {address} is outside the subnet {rack.subnet} of rack {rack.name}")
+        leg = Leg(rack_segment(rack.name), "eth0", (_in(rack.subnet, address),))
+        attachment = Attachment((leg,), (Route(ANYWHERE, (rack.gateway,)),))
+        machines.append(Machine(name, "host", address, attachment, boots=variables.get("lab_boot", True) is not False))
+    return machines
+
+
+def _switch(reader: _Reader, rack: _Rack, name: str, beyond: tuple[Leg, ...]) -> Machine:
+    address = reader.host_address(name) or rack.gateway
+    if address not in rack.subnet:
+        reader.problem(f"{name}: {address} is outside the subnet {rack.subnet} of rack {rack.name}")
+    # A gateway that no switch has by itself is a shared address, which the rack's first switch answers for.
+    answers_for = {address} | ({rack.gateway} if name == rack.switches[0] else set())
+    addresses = sorted(answers_for, key=lambda candidate: candidate != address)
+    leg = Leg(rack_segment(rack.name), "eth0", tuple(_in(rack.subnet, each) for each in addresses))
+    return Machine(name, "switch", address, Attachment((leg, *beyond), forwards=True))
+
+
+def _legs_beyond(name: str, *assignments: tuple[Segment | None, Mapping[str, IPv4Address]]) -> tuple[Leg, ...]:
+    """The switch's legs outside its rack: eth1, eth2…"""
+    present = [(segment, addresses[name]) for segment, addresses in assignments if segment is not None]
+    return tuple(
+        Leg(segment.name, f"eth{number}", (_in(segment.subnet, address),))
+        for number, (segment, address) in enumerate(present, start=1)
+    )
+
+
+def _station(
+    spine: Segment, mirror: Mirror, racks: Iterable[_Rack], spine_addresses: Mapping[str, IPv4Address]
+) -> Attachment:
+    leg = Leg(spine.name, "spine", (_in(spine.subnet, mirror.address),))
+    routes = (Route(rack.subnet, tuple(spine_addresses[name] for name in rack.switches)) for rack in racks)
+    return Attachment((leg,), tuple(routes))
+
+
+def _client(
+    outside: Segment | None, address: IPv4Address | None, switches: tuple[IPv4Address, ...]
+) -> Attachment | None:
+    if outside is None or address is None:
+        return None
+    leg = Leg(outside.name, "eth0", (_in(outside.subnet, address),))
+    return Attachment((leg,), (Route(ANYWHERE, switches),), fails_over=True)
+
+
+def _in(subnet: IPv4Network, address: IPv4Address) -> IPv4Interface:
+    return IPv4Interface((address, subnet.prefixlen))
+
+
+def switches_of(topology: Topology) -> Iterator[Machine]:
+    return (machine for machine in topology.machines if machine.kind == "switch")
