@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from tests.flows.station import REPOSITORY, StationError, playbook, playbook_command
+from tests.flows.drive import REPOSITORY, DriveError, playbook, playbook_command
 
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?P<name>.+?)\] \*+$", re.MULTILINE)
 
@@ -56,14 +56,14 @@ def planned_tasks(*arguments: str) -> tuple[str, ...]:
     """The tasks that ``site`` would run on the hosts as they are."""
     run = playbook("site", "--check", *arguments)
     if run.status:
-        raise StationError(f"site --check: exit {run.status}\n{run.output}")
+        raise DriveError(f"site --check: exit {run.status}\n{run.output}")
     return tasks_of(run.output)
 
 
 def run_until(point: KillPoint, name: str, *arguments: str, timeout: float = 1800) -> str:
     """Run a playbook and SIGKILL its whole process group at the point; its output so far.
 
-    Raises StationError when the playbook ended before: then nothing was interrupted.
+    Raises DriveError when the playbook ended before: then nothing was interrupted.
     """
     process = subprocess.Popen(
         playbook_command(name, *arguments),
@@ -98,7 +98,7 @@ def run_until(point: KillPoint, name: str, *arguments: str, timeout: float = 180
     process.wait()
     reader.join(10)
     if status is not None or not reached.is_set():
-        raise StationError(f"{name} was not interrupted {point}: exit {status}\n{''.join(output)}")
+        raise DriveError(f"{name} was not interrupted {point}: exit {status}\n{''.join(output)}")
     return "".join(output)
 
 

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from tests.flows.station import (
-    StationError,
+from tests.flows.drive import (
+    DriveError,
     booted,
     eventually,
     kubectl,
@@ -160,7 +160,7 @@ def web_pods(seconds: float = 120) -> tuple[dict[str, Any], ...]:
         ready = {node.name for node in nodes() if node.ready}
         pods = tuple(pod for pod in _pods(NAMESPACE, "app.kubernetes.io/name=web") if _is_ready(pod))
         if {pod["spec"]["nodeName"] for pod in pods} < ready:
-            raise StationError(f"web runs on {len(pods)} of {len(ready)} nodes")
+            raise DriveError(f"web runs on {len(pods)} of {len(ready)} nodes")
         return pods
 
     return eventually(running, seconds, "a web server on each node")
@@ -182,7 +182,7 @@ def ask(pod: dict[str, Any], seconds: float = 60) -> Answer:
         text = outside("curl", "--silent", "--show-error", "--max-time", "5", f"http://{address}:8080/")
         said, _, seen = text.strip().partition("\n")
         if said != name:
-            raise StationError(f"{address} is {said!r}, not {name!r}")
+            raise DriveError(f"{address} is {said!r}, not {name!r}")
         return said, seen.rpartition(":")[0]
 
     said, seen_from = eventually(answer, seconds, f"an answer of pod {name} ({address}, node {node}) to the outside")

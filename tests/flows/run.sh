@@ -8,7 +8,7 @@ PATH="$(readlink -f .cache/venv)/bin:$PATH"
 [ -t 1 ] || export NO_COLOR=1 ANSIBLE_NOCOLOR=1
 
 boot() {
-  ./lab down && ./lab up && FLOW_LIMIT=$(python -c 'from tests.flows import station; print(station.limit())')
+  ./lab down && ./lab up && FLOW_LIMIT=$(python -c 'from tests.flows import drive; print(drive.limit())')
 }
 
 # Flows that follow each other on one cluster share an inventory.

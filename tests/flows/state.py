@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.flows.station import booted, kubectl, objects, ssh
+from tests.flows.drive import booted, kubectl, objects, ssh
 
 _TOUCHED = "/etc /usr/local /opt /var/lib/hybridk8s /var/lib/kubelet /var/lib/etcd"
 _UNTOUCHED_LINES = f"""

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.flows import proof, station
+from tests.flows import drive, proof
 from tests.lab.progress import say, step
 
-SITE_LOG = station.REPOSITORY / ".cache" / "demo-site.log"
+SITE_LOG = drive.REPOSITORY / ".cache" / "demo-site.log"
 _HEADLINE = re.compile(r"^(?:PLAY|TASK|RUNNING HANDLER) \[(?P<name>.+)\] \*+$")
 
 
@@ -41,7 +41,7 @@ def main() -> int:
             site()
         with step("prove it"):
             evidence = prove()
-    except (station.StationError, subprocess.CalledProcessError) as error:
+    except (drive.DriveError, subprocess.CalledProcessError) as error:
         say(f"The demo ends here: {error}")
         return 1
     print("\n".join(summary(evidence, Style(sys.stdout.isatty() and not os.environ.get("NO_COLOR")))))
@@ -50,15 +50,15 @@ def main() -> int:
 
 def run(*command: str) -> None:
     """Run a command whose own progress a person should see."""
-    subprocess.run(command, cwd=station.REPOSITORY, check=True)
+    subprocess.run(command, cwd=drive.REPOSITORY, check=True)
 
 
 def site() -> None:
     """Run `site` on every host that is powered on: the names of its tasks here, everything in a log."""
-    command = station.playbook_command("site", f"--limit={station.limit()}")
+    command = drive.playbook_command("site", f"--limit={drive.limit()}")
     with SITE_LOG.open("w") as log:
         process = subprocess.Popen(
-            command, cwd=station.REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=drive.REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         for line in process.stdout or ():
             log.write(line)
@@ -66,7 +66,7 @@ def site() -> None:
                 say(f"  {headline['name']}")
     if process.wait():
         tail = "\n".join(SITE_LOG.read_text().splitlines()[-40:])
-        raise station.StationError(f"site: exit {process.returncode}; all of it is in {SITE_LOG}\n{tail}")
+        raise drive.DriveError(f"site: exit {process.returncode}; all of it is in {SITE_LOG}\n{tail}")
 
 
 def prove() -> Evidence:
@@ -83,12 +83,12 @@ def problems(
     """Everything about the estate that is not as its inventory wants it."""
     ready = {node.name for node in nodes if node.ready}
     yield from (
-        f"{host} is powered on and not a Ready node" for host in station.booted("kubernetes") if host not in ready
+        f"{host} is powered on and not a Ready node" for host in drive.booted("kubernetes") if host not in ready
     )
     yield from (f"{one.on}: session {one.name} is not Established" for one in sessions if not one.established)
-    unheard = set(station.racks()) - {answer.rack for answer in answers}
+    unheard = set(drive.racks()) - {answer.rack for answer in answers}
     yield from (f"no pod in rack {rack} answered the outside" for rack in sorted(unheard))
-    for switch in station.booted("switches"):
+    for switch in drive.booted("switches"):
         yield from (f"{switch}: block {block}: {what}" for block, what in proof.missing_blocks(switch).items())
 
 
@@ -113,7 +113,7 @@ class Style:
 
 def summary(evidence: Evidence, style: Style) -> Iterator[str]:
     """What a person reads in the end, line by line."""
-    name = station.inventory().shared("estate_name")
+    name = drive.inventory().shared("estate_name")
     yield ""
     yield style.bold(f"The estate {name!r}") + " " + style.verdict(not evidence.problems, "works", "does not work")
     yield from (style.bad(f"  {problem}") for problem in evidence.problems)
@@ -133,7 +133,7 @@ def _section(title: str, lines: Iterable[str], style: Style) -> Iterator[str]:
 def _nodes(nodes: Iterable[proof.Node], style: Style) -> Iterator[str]:
     for node in nodes:
         state = style.verdict(node.ready, "Ready", "NotReady") + ("" if node.schedulable else ", cordoned")
-        yield f"{node.name:<12} rack {station.rack(node.name):<10} {node.address:<16} {node.version:<10} {state}"
+        yield f"{node.name:<12} rack {drive.rack(node.name):<10} {node.address:<16} {node.version:<10} {state}"
 
 
 def _sessions(sessions: Iterable[proof.Session], style: Style) -> Iterator[str]:
@@ -150,8 +150,8 @@ def _peer(session: proof.Session) -> str:
 
 
 def _owner(address: str) -> str:
-    hosts = station.inventory().hosts_of("all")
-    return next((host for host in hosts if station.address(host) == address), "fabric")
+    hosts = drive.inventory().hosts_of("all")
+    return next((host for host in hosts if drive.address(host) == address), "fabric")
 
 
 def _answers(answers: Iterable[proof.Answer]) -> Iterator[str]:
@@ -161,16 +161,16 @@ def _answers(answers: Iterable[proof.Answer]) -> Iterator[str]:
 
 
 def _hints(evidence: Evidence) -> Iterator[str]:
-    path = station.inventory_path().relative_to(station.REPOSITORY)
-    off = [host for host in station.inventory().hosts_of("workers") if host not in station.booted("workers")]
+    path = drive.inventory_path().relative_to(drive.REPOSITORY)
+    off = [host for host in drive.inventory().hosts_of("workers") if host not in drive.booted("workers")]
     yield "./lab status"
-    control_plane = station.booted("control_plane")[0]
-    yield f"./lab ssh {control_plane} kubectl --kubeconfig={station.KUBECONFIG} get pods -A -o wide"
-    for switch in station.booted("switches")[:1]:
+    control_plane = drive.booted("control_plane")[0]
+    yield f"./lab ssh {control_plane} kubectl --kubeconfig={drive.KUBECONFIG} get pods -A -o wide"
+    for switch in drive.booted("switches")[:1]:
         yield f"./lab ssh {switch} \"vtysh -c 'show bgp ipv4 unicast'\""
     for answer in evidence.answers[-1:]:
         yield f"./lab outside -- curl http://{answer.address}:8080/"
-    yield f"./lab run -- ansible-playbook -i {path} hybridk8s.estate.site --check --diff --limit '{station.limit()}'"
+    yield f"./lab run -- ansible-playbook -i {path} hybridk8s.estate.site --check --diff --limit '{drive.limit()}'"
     for host in off[:1]:
         yield f"./lab boot {host} && ./lab run -- ansible-playbook -i {path} hybridk8s.estate.join --limit {host}"
 

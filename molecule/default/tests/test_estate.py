@@ -6,7 +6,7 @@ import pytest
 import testinfra
 
 from tests.flows import proof
-from tests.flows.station import (
+from tests.flows.drive import (
     address,
     booted,
     eventually,

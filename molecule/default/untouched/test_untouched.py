@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from tests.flows import state
-from tests.flows.station import booted
+from tests.flows.drive import booted
 
 
 def test_check_mode_changed_nothing_on_any_host():

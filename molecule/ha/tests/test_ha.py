@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.flows import proof
-from tests.flows.station import booted, eventually, inventory, lab, racks, ssh
+from tests.flows.drive import booted, eventually, inventory, lab, racks, ssh
 
 ANSWER_WITHIN = 10
 

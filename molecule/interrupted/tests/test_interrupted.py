@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.flows import interrupt, proof, state
-from tests.flows.station import booted, lab, limit, playbook, racks
+from tests.flows.drive import booted, lab, limit, playbook, racks
 
 SEED = int(os.environ.get("HYBRIDK8S_SEED", "20261123"))
 POINTS = int(os.environ.get("HYBRIDK8S_INTERRUPTIONS", "2"))
@@ -18,8 +18,7 @@ def fresh_hosts():
     hosts = booted("all")
     for host in hosts:
         lab("wipe", host)
-    lab("up")
-    assert booted("all") == hosts
+    lab("up", *hosts)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.flows import proof
-from tests.flows.station import address, booted, eventually, inventory, kubectl, lab, playbook, rack
+from tests.flows.drive import address, booted, eventually, inventory, kubectl, lab, playbook, rack
 
 
 @pytest.fixture(scope="module")

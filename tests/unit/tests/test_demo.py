@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.flows import proof, station
+from tests.flows import drive, proof
 from tests.lab import demo
 from tests.lab.inventory import Inventory
 
@@ -32,8 +32,8 @@ ANSWERS = (
 @pytest.fixture(autouse=True)
 def estate(monkeypatch):
     hostvars = {name: {**own, "estate_name": "lab", "estate_racks": RACKS} for name, own in HOSTS.items()}
-    monkeypatch.setattr(station, "inventory", lambda: Inventory(hostvars, GROUPS))
-    monkeypatch.setattr(station, "booted", lambda group: tuple(host for host in GROUPS[group] if host != "w5"))
+    monkeypatch.setattr(drive, "inventory", lambda: Inventory(hostvars, GROUPS))
+    monkeypatch.setattr(drive, "booted", lambda group: tuple(host for host in GROUPS[group] if host != "w5"))
     monkeypatch.setattr(proof, "missing_blocks", lambda _: {})
 
 
@@ -84,7 +84,7 @@ def test_the_summary_of_a_failed_proof_says_why():
 
 
 def test_the_demo_fails_when_a_step_does(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(demo, "run", lambda *_: (_ for _ in ()).throw(station.StationError("no disk left")))
+    monkeypatch.setattr(demo, "run", lambda *_: (_ for _ in ()).throw(drive.DriveError("no disk left")))
     monkeypatch.setenv("HYBRIDK8S_CACHE", str(tmp_path))
 
     assert demo.main() == 1

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.flows import interrupt
-from tests.flows.station import StationError
+from tests.flows.drive import DriveError
 
 TASKS = ("Check", "Prepare", "Init", "Prepare", "Join", "Label")
 
@@ -91,5 +91,5 @@ def _group_lives(group):
     ],
 )
 def test_a_run_that_was_not_interrupted_is_an_error(fake_playbook, point):
-    with pytest.raises(StationError, match="was not interrupted"):
+    with pytest.raises(DriveError, match="was not interrupted"):
         interrupt.run_until(point, "site")

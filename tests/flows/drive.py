@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 _RECAP_LINE = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>ok=\d+ .*)$", re.MULTILINE)
 
 
-class StationError(AssertionError):
+class DriveError(AssertionError):
     """A command that had to work did not, or a condition that had to come did not."""
 
 
@@ -44,16 +44,16 @@ class Run:
         return {host for host, counts in self.recap.items() if counts.get(count)}
 
 
-def command(*arguments: str, stdin: str | None = None, timeout: float = 600) -> str:
-    """Run a command in the repository and return its standard output; raise StationError when it fails."""
+def command(*arguments: str, stdin: str | None = None, timeout: float = 600, accept: tuple[int, ...] = (0,)) -> str:
+    """Run a command in the repository and return its standard output; DriveError for an exit code not accepted."""
     try:
         done = subprocess.run(
             arguments, cwd=REPOSITORY, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise StationError(f"{shlex.join(arguments)}: no end after {timeout:.0f} s") from error
-    if done.returncode:
-        raise StationError(f"{shlex.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        raise DriveError(f"{shlex.join(arguments)}: no end after {timeout:.0f} s") from error
+    if done.returncode not in accept:
+        raise DriveError(f"{shlex.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
@@ -112,7 +112,7 @@ def racks() -> dict[str, dict[str, Any]]:
 
 def booted(group: str) -> tuple[str, ...]:
     """The hosts of a group that are powered on, in the inventory's order."""
-    hosts = json.loads(lab("status", "--json"))["hosts"]
+    hosts = json.loads(command("./lab", "status", "--json", accept=(0, 1)))["hosts"]  # 1: a host has no power
     return tuple(host for host in inventory().hosts_of(group) if hosts[host]["state"] == "running")
 
 
@@ -123,7 +123,7 @@ def limit() -> str:
 
 
 def playbook_command(name: str, *arguments: str) -> list[str]:
-    """The command that runs a playbook of the collection in the control station."""
+    """The command that runs a playbook of the collection in the control drive."""
     inventory_option = f"--inventory={inventory_path()}"
     return ["./lab", "run", "--", "ansible-playbook", inventory_option, f"hybridk8s.estate.{name}", *arguments]
 
@@ -153,17 +153,17 @@ def recap(output: str) -> dict[str, dict[str, int]]:
 
 
 def eventually(check: Callable[[], _T], seconds: float, what: str) -> _T:
-    """Ask until ``check`` returns something true, and return that; raise StationError after ``seconds``."""
+    """Ask until ``check`` returns something true, and return that; raise DriveError after ``seconds``."""
     deadline = time.monotonic() + seconds
     last: object = "never asked"
     while time.monotonic() < deadline:
         try:
             answer = check()
-        except StationError as error:
+        except DriveError as error:
             last = error
         else:
             if answer:
                 return answer
             last = answer
         time.sleep(0.5)
-    raise StationError(f"{what}: not within {seconds:.0f} s; last: {last}")
+    raise DriveError(f"{what}: not within {seconds:.0f} s; last: {last}")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.flows import station
+from tests.flows import drive
 from tests.lab.inventory import Inventory
 
 OUTPUT = """
@@ -18,7 +18,7 @@ w4                         : ok=0    changed=0    unreachable=1    failed=0    s
 
 
 def test_recap_reads_the_counts_of_each_host():
-    run = station.Run(4, OUTPUT, 1.0, station.recap(OUTPUT))
+    run = drive.Run(4, OUTPUT, 1.0, drive.recap(OUTPUT))
 
     assert run.recap["cp1"]["ok"] == 12
     assert run.recap["cp1"]["skipped"] == 4
@@ -28,29 +28,29 @@ def test_recap_reads_the_counts_of_each_host():
 
 
 def test_recap_of_a_run_that_was_killed_is_empty():
-    assert station.recap("TASK [Join] ***\nok: [w1]\n") == {}
+    assert drive.recap("TASK [Join] ***\nok: [w1]\n") == {}
 
 
 @pytest.fixture
 def lab_of_three(monkeypatch):
     groups = {"all": ("cp1", "w1", "w2"), "workers": ("w1", "w2")}
     states = {"hosts": {"cp1": {"state": "running"}, "w1": {"state": "off"}, "w2": {"state": "running"}}}
-    monkeypatch.setattr(station, "inventory", lambda: Inventory({}, groups))
-    monkeypatch.setattr(station, "lab", lambda *_: json.dumps(states))
+    monkeypatch.setattr(drive, "inventory", lambda: Inventory({}, groups))
+    monkeypatch.setattr(drive, "command", lambda *_, **__: json.dumps(states))
 
 
 def test_booted_hosts_of_a_group(lab_of_three):
-    assert station.booted("all") == ("cp1", "w2")
-    assert station.booted("workers") == ("w2",)
+    assert drive.booted("all") == ("cp1", "w2")
+    assert drive.booted("workers") == ("w2",)
 
 
 def test_limit_leaves_out_what_has_no_power(lab_of_three):
-    assert station.limit() == "all:localhost:!w1"
+    assert drive.limit() == "all:localhost:!w1"
 
 
 def test_eventually_returns_the_first_true_answer(monkeypatch):
-    monkeypatch.setattr(station.time, "sleep", lambda _: None)
-    answers = iter([0, station.StationError("not yet"), 7])
+    monkeypatch.setattr(drive.time, "sleep", lambda _: None)
+    answers = iter([0, drive.DriveError("not yet"), 7])
 
     def check():
         answer = next(answers)
@@ -58,19 +58,19 @@ def test_eventually_returns_the_first_true_answer(monkeypatch):
             raise answer
         return answer
 
-    assert station.eventually(check, 5, "a seven") == 7
+    assert drive.eventually(check, 5, "a seven") == 7
 
 
 def test_eventually_says_what_it_waited_for_and_what_it_saw_last():
     def check():
-        raise station.StationError("connection refused")
+        raise drive.DriveError("connection refused")
 
-    with pytest.raises(station.StationError, match=r"the API: not within 0 s; last: connection refused"):
-        station.eventually(check, 0.01, "the API")
+    with pytest.raises(drive.DriveError, match=r"the API: not within 0 s; last: connection refused"):
+        drive.eventually(check, 0.01, "the API")
 
 
 def test_command_names_what_failed():
-    with pytest.raises(station.StationError, match=r"exit 3\nsaid this\n"):
-        station.command("sh", "-c", "echo said this; exit 3")
-    with pytest.raises(station.StationError, match="no end after"):
-        station.command("sleep", "5", timeout=0.1)
+    with pytest.raises(drive.DriveError, match=r"exit 3\nsaid this\n"):
+        drive.command("sh", "-c", "echo said this; exit 3")
+    with pytest.raises(drive.DriveError, match="no end after"):
+        drive.command("sleep", "5", timeout=0.1)
