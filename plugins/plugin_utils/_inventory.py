@@ -34,8 +34,8 @@ _TEMPLATE = re.compile(r"\{[{%#]")
 class Inventory:
     """The variables that the model reads, rendered, by host; the names of the others; and what would not render.
 
-    ``hosts`` holds every variable name of a host (for the search for misspelt ones), but only the values of
-    ``READ_VARIABLES`` are rendered. ``raw`` has all of them as the inventory sources gave them.
+    ``hosts`` holds every variable name of a host (for the search for misspelt ones), but only the values that were
+    asked for are rendered. ``raw`` has all of them as the inventory sources gave them.
     """
 
     hosts: Mapping[str, Mapping[str, Any]]
@@ -61,16 +61,19 @@ def estate_from_hostvars(
     return parsed.estate
 
 
-def read_inventory(hostvars: Mapping[str, Any], names: Iterable[str] | None = None) -> Inventory:
-    """The variables of the hosts ``names`` (all by default), with those that the model reads rendered."""
+def read_inventory(
+    hostvars: Mapping[str, Any], names: Iterable[str] | None = None, also: Sequence[str] = ()
+) -> Inventory:
+    """The variables of the hosts ``names`` (all by default), with those of the model and ``also`` rendered."""
     raw_of: Callable[[str], Mapping[str, Any]] = getattr(hostvars, "raw_get", hostvars.__getitem__)
-    raw: dict[str, Mapping[str, Any]] = {str(name): raw_of(name) for name in (hostvars if names is None else names)}
+    wanted = hostvars if names is None else [name for name in names if name in hostvars]
+    raw = {str(name): raw_of(name) for name in wanted}
     shared: dict[tuple[str, int], Any] = {}
     hosts: dict[str, Mapping[str, Any]] = {}
     unreadable: list[Unreadable] = []
     for name, variables in raw.items():
         rendered = dict(variables)
-        for variable in READ_VARIABLES:
+        for variable in (*READ_VARIABLES, *also):
             if variable not in variables or not _needs_rendering(variables[variable]):
                 continue
             # Variables of group_vars/all are one object for all hosts: rendered once.

@@ -275,7 +275,7 @@ def cluster_id_in_two_racks(estate: model.Estate) -> Iterator[Problem]:
                 # Name the one whose id was chosen by hand: a derived id follows from its rack.
                 host.name if host.cluster_id is not None else other.name,
                 "route_reflector_cluster_id",
-                f"{cluster_id} is the cluster id of {other.name} (rack {other.rack}) and {host.name} (rack {host.rack}).",
+                f"{cluster_id} is the cluster id of {other.name} in {other.rack} and of {host.name} in {host.rack}.",
                 "Leave the variable out to have one id a rack, or choose another.",
             )
 
