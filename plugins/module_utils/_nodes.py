@@ -30,6 +30,8 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
 NODES = "/api/v1/nodes"
 OWNED = OWN_PREFIX + "owned"
+# On a node that was schedulable and is being drained: what the drain has to give back if it fails.
+DRAINING = OWN_PREFIX + "draining"
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 # One request a name costs less than reading a large estate up to about this many names.
 _GET_UP_TO = 16
@@ -162,22 +164,24 @@ def wishes(entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[NodeWish, ...], 
     return tuple(made), tuple(problems)
 
 
-def read(cluster: Cluster, names: Collection[str]) -> dict[str, Object]:
-    """The nodes of these names that exist, by name: one request a name for few, one LIST for many.
+def read(cluster: Cluster, names: Collection[str] | None) -> dict[str, Object]:
+    """The nodes of these names that exist (None for all), by name: a request a name for few, one LIST for many.
 
     Only what is used here and by :mod:`_drain` is kept of each node.
     """
-    if len(names) <= _GET_UP_TO:
+    if names is None or len(names) > _GET_UP_TO:
+        wanted = None if names is None else frozenset(names)
+
+        def keep(node: Object) -> Object | None:
+            return _slim(node) if wanted is None or node["metadata"]["name"] in wanted else None
+
+        found: Iterable[Object | None] = cluster.list(NODES, page=_PAGE, keep=keep)
+    else:
         outcomes = parallel(lambda name: cluster.get(path_of(name)), sorted(names))
         for outcome in outcomes:
             if outcome.error:
                 raise outcome.error
-        found: Iterable[Object | None] = [outcome.value for outcome in outcomes]
-    else:
-        wanted = frozenset(names)
-        found = cluster.list(
-            NODES, page=_PAGE, keep=lambda node: _slim(node) if node["metadata"]["name"] in wanted else None
-        )
+        found = [outcome.value for outcome in outcomes]
     return {node["metadata"]["name"]: node for node in found if node}
 
 
@@ -231,6 +235,8 @@ def plan(wish: NodeWish, live: Object, adopt: bool = False) -> NodePlan:
     was_schedulable = not live.get("spec", {}).get("unschedulable", False)
     if wish.schedulable is not None and wish.schedulable != was_schedulable:
         patch.setdefault("spec", {})["unschedulable"] = None if wish.schedulable else True
+    if wish.schedulable is not None and DRAINING in annotations:
+        changes.setdefault("annotations", {})[DRAINING] = None
     if changes:
         patch["metadata"] = changes
     found = (*findings, *label.findings, *annotation.findings, *taint.findings)
@@ -409,7 +415,7 @@ def _step(
         before.append(f"schedulable: {str(was_schedulable).lower()}")
         after.append(f"schedulable: {str(not was_schedulable).lower()}")
     if not reasons:
-        reasons.append("record what is ours")
+        reasons.append("the record of what is ours")
     return Step("update", f"node/{wish.name}", "; ".join(reasons), _text(before), _text(after))
 
 

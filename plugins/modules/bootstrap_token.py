@@ -189,11 +189,11 @@ def main():
     module = AnsibleModule(
         argument_spec=ARGUMENTS, supports_check_mode=True, required_if=[("state", "absent", ["token_id"])]
     )
-    problem = problem_with(module.params)
-    if problem:
-        module.fail_json(msg=problem)
     try:
         cluster = open_cluster(module)
+        problem = problem_with(module.params)
+        if problem:
+            module.fail_json(msg=problem)
         steps, extra = (present if module.params["state"] == "present" else absent)(module, cluster)
     except KubeError as error:
         module.fail_json(msg=str(error))

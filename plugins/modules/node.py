@@ -293,13 +293,14 @@ class Run:
 
 def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        cluster = open_cluster(module)
+    except KubeError as error:
+        module.fail_json(msg=str(error))
     wishes, problems = _nodes.wishes(module.params["nodes"])
     if problems:
         module.fail_json(msg="nodes: " + " ".join(problems), problems=list(problems))
-    try:
-        run = Run(module, open_cluster(module), wishes)
-    except KubeError as error:
-        module.fail_json(msg=str(error))
+    run = Run(module, cluster, wishes)
     try:
         run.update()
         run.finish()
