@@ -187,6 +187,11 @@ def _refuse_contradictions(wanted: Wanted) -> None:
                     f"export_prefixes: {prefix.network} holds the node address {neighbour.address}; nodes that learn "
                     "it lose their way to each other. Leave the nodes' own networks out of estate_bgp.import."
                 )
+    if len({neighbour.remote_as == wanted.as_number for neighbour in wanted.neighbours}) > 1:
+        raise FrrError(
+            f"neighbours: some have the switch's own AS {wanted.as_number}, others not; FRR has only one kind in a "
+            "peer-group. Give every reflector the cluster's AS."
+        )
     if wanted.hold < 3 * wanted.keepalive:
         raise FrrError(
             f"timers: hold {wanted.hold} s is less than three keepalives of {wanted.keepalive} s. "
@@ -475,6 +480,8 @@ def commands(configuration: Configuration, wanted: Wanted, parts: Parts) -> list
     after: list[str] = []
     for old, new in differences(configuration, parts):
         if new is None and old is not None:
+            if old.kind == ROUTE_MAP and _sequence(old) in {_sequence(part) for part in parts.values()}:
+                continue  # the entry that replaces it has the same number
             after_or_leaving = leaving if old.kind in (NEIGHBOUR, PEER_GROUP) else after
             after_or_leaving.append(_removal(old))
         elif new is not None and new.kind == PREFIX_LIST:
@@ -501,6 +508,12 @@ def _removal(part: Part) -> str:
     if part.kind == ROUTE_MAP:
         return f"no route-map {part.name}"
     return f"no neighbor {part.name}" + (" peer-group" if part.kind == PEER_GROUP else "")
+
+
+def _sequence(part: Part) -> tuple[str, str]:
+    """The route-map and the number of an entry, whatever it does; no route-map has the empty number."""
+    words = part.name.split()
+    return (words[0], words[-1]) if part.kind == ROUTE_MAP else ("", "")
 
 
 def _list_changes(old: Part | None, new: Part) -> tuple[list[str], list[str]]:

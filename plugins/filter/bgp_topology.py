@@ -1,0 +1,67 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: bgp_topology
+short_description: The BGP topology that follows from the inventory
+description:
+  - Computes who speaks BGP with whom, from the groups C(route_reflectors) and C(switches) and the variables C(rack),
+    C(estate_racks), C(estate_bgp) and C(estate_networks), in the form of the option
+    O(hybridk8s.estate.bgp_topology#module:topology).
+  - Every route reflector peers with every switch of its rack, every other bare-metal node with every reflector.
+author: hybridk8s.estate authors (@hybridk8s)
+options:
+  _input:
+    description: Ansible's variable C(hostvars).
+    type: dict
+    required: true
+  groups:
+    description: Ansible's variable C(groups).
+    type: dict
+    required: true
+positional: groups
+seealso:
+  - module: hybridk8s.estate.bgp_topology
+  - plugin: hybridk8s.estate.switch_bgp
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Peer as the inventory says
+  hybridk8s.estate.bgp_topology:
+    kubeconfig: "{{ kubeconfig }}"
+    topology: "{{ hostvars | hybridk8s.estate.bgp_topology(groups) }}"
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+_value:
+  description: The topology; keys C(estate), C(as_number), C(speakers), C(sessions), C(pools), C(imports).
+  type: dict
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp
+from ansible_collections.hybridk8s.estate.plugins.plugin_utils._inventory import estate_from_hostvars
+
+
+def bgp_topology(hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The topology of the whole inventory."""
+    try:
+        return _bgp.as_dict(_bgp.topology(estate_from_hostvars(hostvars, groups)))
+    except _bgp.TopologyError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+class FilterModule:
+    """Entry point for Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"bgp_topology": bgp_topology}

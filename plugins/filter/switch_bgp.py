@@ -1,0 +1,72 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: switch_bgp
+short_description: The estate's part of a switch's BGP configuration
+description:
+  - Computes what a switch needs to peer with the route reflectors of its rack, in the form of the options of
+    M(hybridk8s.estate.frr_bgp).
+  - It is made of the same sessions as what P(hybridk8s.estate.bgp_topology#filter) gives, so both ends agree.
+  - Only the variables of the switch, of the other switches of its rack and of the reflectors are read.
+author: hybridk8s.estate authors (@hybridk8s)
+options:
+  _input:
+    description: Ansible's variable C(hostvars).
+    type: dict
+    required: true
+  groups:
+    description: Ansible's variable C(groups).
+    type: dict
+    required: true
+  switch:
+    description: Inventory name of the switch.
+    type: str
+    required: true
+positional: groups, switch
+seealso:
+  - module: hybridk8s.estate.frr_bgp
+  - plugin: hybridk8s.estate.bgp_topology
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: See what a switch gets
+  ansible.builtin.debug:
+    msg: "{{ hostvars | hybridk8s.estate.switch_bgp(groups, inventory_hostname) }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - Keys C(estate), C(as_number), C(neighbours), C(import_prefixes), C(export_prefixes), C(max_prefix).
+    - The limit C(max_prefix) is twice the number of blocks in the pools, and at least V(2000).
+  type: dict
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import REFLECTORS_GROUP, SWITCHES_GROUP
+from ansible_collections.hybridk8s.estate.plugins.plugin_utils._inventory import estate_from_hostvars
+
+
+def switch_bgp(hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], switch: str) -> dict[str, Any]:
+    """Our part of the configuration of one switch."""
+    names = sorted({switch, *groups.get(REFLECTORS_GROUP, ()), *groups.get(SWITCHES_GROUP, ())})
+    try:
+        return _bgp.switch_side(estate_from_hostvars(hostvars, groups, names), switch)
+    except _bgp.TopologyError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+class FilterModule:
+    """Entry point for Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"switch_bgp": switch_bgp}

@@ -1,0 +1,253 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The BGP topology of an estate: who speaks with whom; private to this collection, runs on the controller.
+
+Calico's objects (:mod:`_bgp_objects`) and the switch's configuration (:func:`switch_side`) are both made of the same
+:class:`Session` objects, so the two ends cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import derive, model
+
+MIN_MAX_PREFIX = 2000
+
+
+class TopologyError(ValueError):
+    """The inventory does not give a topology that works; the message names host, variable and remedy."""
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A node that runs Calico. ``cluster_id`` is that of a route reflector, None on any other node."""
+
+    name: str
+    address: IPv4Address
+    rack: str
+    cluster_id: IPv4Address | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session between a route reflector and a switch of its rack, as both ends must have it."""
+
+    node: str
+    node_address: IPv4Address
+    node_as: int
+    switch: str
+    switch_address: IPv4Address
+    switch_as: int
+    rack: str
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pod network; the ``node_selector`` is in Calico's selector language."""
+
+    name: str
+    cidr: IPv4Network
+    block_size: int
+    node_selector: str
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Everything that speaks BGP in an estate. ``imports`` are the outside prefixes that nodes may learn."""
+
+    estate: str
+    as_number: int
+    speakers: tuple[Speaker, ...]
+    sessions: tuple[Session, ...]
+    pools: tuple[Pool, ...]
+    imports: tuple[IPv4Network, ...]
+
+    @property
+    def reflectors(self) -> tuple[Speaker, ...]:
+        """The speakers that are route reflectors."""
+        return tuple(speaker for speaker in self.speakers if speaker.cluster_id is not None)
+
+
+def topology(estate: model.Estate) -> Topology:
+    """The topology that follows from an inventory.
+
+    Every reflector peers with every switch of its rack, every other speaker with every reflector. Raises
+    :class:`TopologyError` where the inventory lacks what that needs.
+    """
+    if estate.bgp is None or estate.bgp.as_number is None:
+        raise TopologyError("estate_bgp.as is missing. Set the cluster's AS number.")
+    ids = derive.cluster_ids(estate)
+    classes = set(estate.networks.pods)
+    speakers = []
+    for host in estate.nodes.values():
+        if host.node_class not in classes:
+            continue
+        if host.is_reflector and host.name not in ids:
+            raise TopologyError(f"{host.name}: a route reflector needs a rack of estate_racks. Set the variable rack.")
+        cluster_id = ids[host.name] if host.is_reflector else None
+        speakers.append(Speaker(host.name, _address(host), host.rack, cluster_id))
+    found = Topology(
+        estate=estate.name,
+        as_number=estate.bgp.as_number,
+        speakers=tuple(speakers),
+        sessions=_sessions(estate, estate.bgp.as_number),
+        pools=tuple(Pool(p.name, p.cidr, p.block_size, p.node_selector) for p in derive.pools(estate)),
+        imports=estate.bgp.imports,
+    )
+    _refuse_black_holes(found)
+    return found
+
+
+def _sessions(estate: model.Estate, node_as: int) -> tuple[Session, ...]:
+    sessions = []
+    for rack in estate.racks.values():
+        for node in derive.reflectors_in_rack(estate, rack.name):
+            for name in rack.switches:
+                switch = estate.hosts.get(name)
+                if switch is None:
+                    continue
+                sessions.append(
+                    Session(
+                        node=node.name,
+                        node_address=_address(node),
+                        node_as=node_as,
+                        switch=name,
+                        switch_address=_address(switch),
+                        switch_as=_rack_as(rack),
+                        rack=rack.name,
+                    )
+                )
+    return tuple(sessions)
+
+
+def _address(host: model.Host) -> IPv4Address:
+    if host.address is None:
+        raise TopologyError(f"{host.name}: ansible_host is missing. Set it to the host's IPv4 address.")
+    return host.address
+
+
+def _rack_as(rack: model.Rack) -> int:
+    if rack.as_number is None:
+        raise TopologyError(f"estate_racks.{rack.name}.as is missing. Set the AS number of the rack's switches.")
+    return rack.as_number
+
+
+def _refuse_black_holes(found: Topology) -> None:
+    """Refuse an import that holds a speaker: BIRD 1.6 then marks every pod block behind it unreachable (lab facts)."""
+    for prefix in found.imports:
+        for speaker in found.speakers:
+            if speaker.address in prefix:
+                raise TopologyError(
+                    f"estate_bgp.import has {prefix}, which holds {speaker.name} ({speaker.address}); nodes that learn "
+                    "it lose their routes to each other. Name only prefixes outside the cluster."
+                )
+
+
+def as_dict(found: Topology) -> dict[str, Any]:
+    """The topology as plain JSON, the form of the module's option."""
+    return {
+        "estate": found.estate,
+        "as_number": found.as_number,
+        "speakers": [
+            {
+                "name": speaker.name,
+                "address": str(speaker.address),
+                "rack": speaker.rack,
+                "cluster_id": None if speaker.cluster_id is None else str(speaker.cluster_id),
+            }
+            for speaker in found.speakers
+        ],
+        "sessions": [
+            {**vars(session), "node_address": str(session.node_address), "switch_address": str(session.switch_address)}
+            for session in found.sessions
+        ],
+        "pools": [{**vars(pool), "cidr": str(pool.cidr)} for pool in found.pools],
+        "imports": [str(prefix) for prefix in found.imports],
+    }
+
+
+def from_dict(data: Mapping[str, Any]) -> Topology:
+    """What :func:`as_dict` made, read back and checked; raises :class:`TopologyError`."""
+    try:
+        found = Topology(
+            estate=str(data["estate"]),
+            as_number=int(data["as_number"]),
+            speakers=tuple(
+                Speaker(
+                    str(entry["name"]),
+                    IPv4Address(entry["address"]),
+                    str(entry.get("rack") or ""),
+                    IPv4Address(entry["cluster_id"]) if entry.get("cluster_id") else None,
+                )
+                for entry in data["speakers"]
+            ),
+            sessions=tuple(
+                Session(
+                    str(entry["node"]),
+                    IPv4Address(entry["node_address"]),
+                    int(entry["node_as"]),
+                    str(entry["switch"]),
+                    IPv4Address(entry["switch_address"]),
+                    int(entry["switch_as"]),
+                    str(entry["rack"]),
+                )
+                for entry in data["sessions"]
+            ),
+            pools=tuple(
+                Pool(
+                    str(entry["name"]),
+                    IPv4Network(entry["cidr"]),
+                    int(entry["block_size"]),
+                    str(entry["node_selector"]),
+                )
+                for entry in data["pools"]
+            ),
+            imports=tuple(IPv4Network(prefix) for prefix in data["imports"]),
+        )
+    except KeyError as error:
+        raise TopologyError(
+            f"topology lacks {error}. Make it with the filter hybridk8s.estate.bgp_topology."
+        ) from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise TopologyError(f"topology: {error}. Make it with the filter hybridk8s.estate.bgp_topology.") from error
+    _refuse_black_holes(found)
+    return found
+
+
+def switch_side(estate: model.Estate, switch: str) -> dict[str, Any]:
+    """What the switch named ``switch`` needs: the options of module ``frr_bgp``.
+
+    Only the racks, the switch and the reflectors are looked at, so an Estate with only these hosts will do. Raises
+    :class:`TopologyError` for a switch that is in no rack, or in racks of different AS numbers.
+    """
+    if estate.bgp is None or estate.bgp.as_number is None:
+        raise TopologyError("estate_bgp.as is missing. Set the cluster's AS number.")
+    numbers = {_rack_as(rack): rack.name for rack in estate.racks.values() if switch in rack.switches}
+    if not numbers:
+        raise TopologyError(f"{switch}: no rack of estate_racks names this switch. Add it to the rack's `switches`.")
+    if len(numbers) > 1:
+        raise TopologyError(
+            f"{switch}: the racks {', '.join(sorted(numbers.values()))} give it different AS numbers. "
+            "Give them one `as`."
+        )
+    pools = derive.pools(estate)
+    blocks = sum(2 ** (pool.block_size - pool.cidr.prefixlen) for pool in pools)
+    return {
+        "estate": estate.name,
+        "as_number": next(iter(numbers)),
+        "neighbours": [
+            {"address": str(session.node_address), "remote_as": session.node_as, "description": session.node}
+            for session in _sessions(estate, estate.bgp.as_number)
+            if session.switch == switch
+        ],
+        "import_prefixes": [{"prefix": str(pool.cidr), "ge": pool.block_size, "le": 32} for pool in pools],
+        "export_prefixes": [{"prefix": str(prefix), "le": 32} for prefix in estate.bgp.imports],
+        # Each block once, and as many addresses borrowed from others' blocks.
+        "max_prefix": max(MIN_MAX_PREFIX, 2 * blocks),
+    }

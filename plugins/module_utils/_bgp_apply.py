@@ -1,0 +1,179 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A BGP plan against a cluster: observe, write, wait at gates; private to this collection, runs on the controller."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp_objects as objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp_plan as planning
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import Topology
+
+POLL_SECONDS = 1.0
+LISTED = 12
+
+
+class Api(Protocol):
+    """What is used of a Cluster."""
+
+    def get(self, path: str) -> dict[str, Any] | None: ...
+
+    def list(self, path: str, *, keep: Callable[[dict[str, Any]], Any] | None = None) -> list[Any]: ...
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]: ...
+
+    def merge(self, path: str, patch: dict[str, Any]) -> None: ...
+
+    def delete(self, path: str) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait, in seconds: ``gate`` at one gate, ``report`` in all for nodes that report nothing."""
+
+    gate: float = 120.0
+    report: float = 30.0
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A gate that opened: after how many seconds, and the nodes it did not wait for with the reason."""
+
+    gate: str
+    reason: str
+    seconds: float
+    sessions: int
+    left_out: dict[str, str]
+
+
+class GateShut(Exception):
+    """A gate did not open in its time; the message says what it waited for."""
+
+
+@dataclass
+class Runner:
+    """Carries out a plan. ``done`` and ``passed`` grow as it goes, so that a failure can say how far it got."""
+
+    api: Api
+    topology: Topology
+    patience: Patience = Patience()
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    done: list[planning.Write] = field(default_factory=list)
+    passed: list[Passed] = field(default_factory=list)
+    seen: planning.Observed | None = None
+    _first_gate: float | None = None
+
+    def run(self, plan: planning.Plan) -> None:
+        """Do every stage in order; raises :class:`GateShut`, and KubeError from the API."""
+        for stage in plan.stages:
+            if isinstance(stage, planning.Gate):
+                self.passed.append(self._wait(stage))
+            else:
+                self._write(stage)
+                self.done.append(stage)
+
+    def left_out(self) -> dict[str, str]:
+        """The nodes of the cluster that gates did not wait for; those still to join are no news."""
+        found = {name: reason for passed in self.passed for name, reason in passed.left_out.items()}
+        nodes = self.seen.nodes if self.seen else {}
+        return {name: reason for name, reason in sorted(found.items()) if name in nodes}
+
+    def _write(self, write: planning.Write) -> None:
+        if write.verb == "create":
+            self.api.create(objects.path_of(write.resource), dict(write.body))
+        elif write.verb == "patch":
+            self.api.merge(objects.path_of(write.resource, write.name), dict(write.body))
+        else:
+            self.api.delete(objects.path_of(write.resource, write.name))
+
+    def _wait(self, gate: planning.Gate) -> Passed:
+        start = self.clock()
+        if self._first_gate is None:
+            self._first_gate = start
+        while True:
+            self.seen = watch(self.api)
+            now = self.clock()
+            patient = now < self._first_gate + self.patience.report
+            verdict = planning.judge(gate, self.topology, self.seen, patient)
+            if not verdict.unmet:
+                left_out = dict(verdict.left_out)
+                return Passed(gate.name, gate.reason, round(now - start, 1), len(gate.links), left_out)
+            if now >= start + self.patience.gate:
+                raise GateShut(_complaint(gate, verdict, self.patience.gate))
+            self.sleep(POLL_SECONDS)
+
+
+def _complaint(gate: planning.Gate, verdict: planning.Verdict, seconds: float) -> str:
+    listed = "; ".join(verdict.unmet[:LISTED])
+    more = f"; and {len(verdict.unmet) - LISTED} more" if len(verdict.unmet) > LISTED else ""
+    return (
+        f"gate {gate.name} did not open within {seconds:g} s. Missing: {listed}{more}. It is there because "
+        f"{gate.reason}. Nothing after it was done and the old path stays up; put it right and run again, the run goes "
+        "on from here."
+    )
+
+
+def observe(api: Api) -> planning.Observed:
+    """Everything that a plan is made of; KubeError 404 where Calico is not installed."""
+    found = {resource: _by_name(api.list(objects.path_of(resource))) for resource in objects.KINDS}
+    seen = _observed(api, found, list(found[objects.STATUSES].values()))
+    definition = api.get(objects.CRD_PATH)
+    return planning.Observed(seen.objects, seen.nodes, seen.reports, objects.has_next_hop_mode(definition))
+
+
+def watch(api: Api) -> planning.Observed:
+    """What gates look at: nodes and their reports."""
+    return _observed(api, {}, api.list(objects.path_of(objects.STATUSES)))
+
+
+def nothing(topology: Topology) -> planning.Observed:
+    """A cluster that is still to be made, with the nodes that it will have: for a plan before the first run."""
+    nodes = {speaker.name: planning.Node(speaker.name, "True", {}, {}) for speaker in topology.speakers}
+    return planning.Observed({}, nodes, {})
+
+
+def _observed(api: Api, found: dict[str, dict[str, Any]], statuses: list[dict[str, Any]]) -> planning.Observed:
+    nodes = {node.name: node for node in api.list(objects.path_of(objects.NODES), keep=planning.node_of)}
+    reports = {}
+    for status in statuses:
+        report = planning.report_of(status)
+        if report is not None:
+            reports[status.get("spec", {}).get("node", "")] = report
+    return planning.Observed(found, nodes, reports)
+
+
+def _by_name(items: list[dict[str, Any]]) -> dict[str, Any]:
+    return {item["metadata"]["name"]: item for item in items}
+
+
+def sessions(topology: Topology, observed: planning.Observed) -> dict[str, Any]:
+    """The sessions as the nodes see them: how many are up, each with a switch, and each that is not up."""
+    links = [
+        *planning.reflector_links(topology, topology.reflectors),
+        *map(planning.switch_link, topology.sessions),
+    ]
+    states = [(link, planning.state_of(link, observed)) for link in links]
+    return {
+        "expected": len(states),
+        "established": sum(state == planning.ESTABLISHED for _link, state in states),
+        "listed": [
+            {
+                "node": link.node,
+                "node_address": link.node_address,
+                "peer": link.peer,
+                "peer_address": link.peer_address,
+                "peer_as": link.peer_as,
+                "kind": "switch" if link.to_switch else "reflector",
+                "state": state,
+            }
+            for link, state in states
+            if link.node in observed.nodes and (link.to_switch or state != planning.ESTABLISHED)
+        ],
+    }

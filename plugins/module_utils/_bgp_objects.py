@@ -1,0 +1,221 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A BGP topology as Calico's objects; private to this collection, runs on the controller.
+
+The objects are those of the group ``crd.projectcalico.org/v1``, which calico-node reads from the Kubernetes API itself.
+Nothing fills in defaults there, so every field that has no safe zero value is given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import Pool, Session, Topology
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive import NODE_CLASS_LABEL, RACK_LABEL
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import CLOUD_VM
+
+API_VERSION = "crd.projectcalico.org/v1"
+CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/bgppeers.crd.projectcalico.org"
+
+FILTERS = "bgpfilters"
+POOLS = "ippools"
+STATUSES = "caliconodestatuses"
+CONFIGURATIONS = "bgpconfigurations"
+PEERS = "bgppeers"
+NODES = "nodes"
+KINDS = {
+    FILTERS: "BGPFilter",
+    POOLS: "IPPool",
+    STATUSES: "CalicoNodeStatus",
+    CONFIGURATIONS: "BGPConfiguration",
+    PEERS: "BGPPeer",
+}
+
+REFLECTOR_LABEL = "route-reflector"
+CLUSTER_ID_ANNOTATION = "projectcalico.org/RouteReflectorClusterID"
+OWNED_BY_ANNOTATION = "estate.hybridk8s.io/estate"
+REFLECTOR_OF_ANNOTATION = "estate.hybridk8s.io/route-reflector"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGER = "hybridk8s.estate"
+
+IS_REFLECTOR = f"{REFLECTOR_LABEL} == 'true'"
+IS_CLIENT = f"{REFLECTOR_LABEL} != 'true' && {NODE_CLASS_LABEL} != '{CLOUD_VM}'"
+# Longer than a calico-node takes to be replaced: peers keep its routes for so long (domain facts A4).
+RESTART_TIME = "2m0s"
+# Every status names all routes of a node, so what n nodes write grows with n squared; beyond this many the routes
+# are left out, and with more nodes each reports less often.
+NODES_WITH_ROUTES = 200
+STATUS_PERIOD = 2
+NODES_A_SECOND = 50
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An object as it must be. ``exact`` says that fields of its spec that are not named must not be there."""
+
+    resource: str
+    name: str
+    spec: Mapping[str, Any]
+    exact: bool = True
+
+    @property
+    def target(self) -> str:
+        return f"{KINDS[self.resource]}/{self.name}"
+
+
+def path_of(resource: str, name: str = "") -> str:
+    """The API path of a collection, or of one object in it."""
+    base = "/api/v1/nodes" if resource == NODES else f"/apis/{API_VERSION}/{resource}"
+    return f"{base}/{name}" if name else base
+
+
+def manifest(wanted: Wanted, estate: str) -> dict[str, Any]:
+    """The object as it is created."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KINDS[wanted.resource],
+        "metadata": {"name": wanted.name, **ownership(estate)},
+        "spec": dict(wanted.spec),
+    }
+
+
+def ownership(estate: str) -> dict[str, Any]:
+    """The label and the annotation that say whose an object is."""
+    return {"labels": {MANAGED_BY_LABEL: MANAGER}, "annotations": {OWNED_BY_ANNOTATION: estate}}
+
+
+def is_ours(found: Object, estate: str) -> bool:
+    """True for an object that this collection made for this estate."""
+    metadata = found.get("metadata", {})
+    return (metadata.get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGER and (metadata.get("annotations") or {}).get(
+        OWNED_BY_ANNOTATION
+    ) == estate
+
+
+def patch(wanted: Wanted, found: Object, estate: str) -> dict[str, Any]:
+    """The JSON merge patch that makes ``found`` what is wanted; empty when it is."""
+    there = found.get("spec") or {}
+    # Calico leaves out what is false when it writes an object again.
+    spec = {key: value for key, value in wanted.spec.items() if there.get(key, False) != value}
+    if wanted.exact:
+        spec.update({key: None for key in there if key not in wanted.spec})
+    changes: dict[str, Any] = {"spec": spec} if spec else {}
+    if wanted.resource != CONFIGURATIONS and not is_ours(found, estate):
+        changes["metadata"] = ownership(estate)
+    return changes
+
+
+def filters(topology: Topology) -> list[Wanted]:
+    """What may pass between reflectors and switches: outside prefixes in, blocks of our pools out."""
+    accepted = [{"cidr": str(prefix), "matchOperator": "In", "action": "Accept"} for prefix in topology.imports]
+    rules: dict[str, Any] = {"importV4": [*accepted, {"action": "Reject"}]}
+    # Accepting our pools here would skip Calico's own export filter, which hides a node's addresses behind its blocks;
+    # rejecting what is in none of them can be said in one rule only for one pool.
+    if len(topology.pools) == 1:
+        outside = {"cidr": str(topology.pools[0].cidr), "matchOperator": "NotIn", "action": "Reject"}
+        rules["exportV4"] = [outside]
+    return [Wanted(FILTERS, filter_name(topology), rules)] if topology.sessions else []
+
+
+def filter_name(topology: Topology) -> str:
+    """The name of the filter between reflectors and switches."""
+    return f"{topology.estate}-switches"
+
+
+def pools(topology: Topology, nat_outgoing: bool) -> list[Wanted]:
+    """The pod networks: plain routing, no encapsulation."""
+    return [Wanted(POOLS, pool.name, _pool(pool, nat_outgoing), exact=False) for pool in topology.pools]
+
+
+def _pool(pool: Pool, nat_outgoing: bool) -> dict[str, Any]:
+    return {
+        "cidr": str(pool.cidr),
+        "blockSize": pool.block_size,
+        "ipipMode": "Never",
+        "vxlanMode": "Never",
+        "natOutgoing": nat_outgoing,
+        "nodeSelector": pool.node_selector,
+        # Calico's IPAM passes over a pool that names no use (libcalico-go/lib/ipam, filterPoolsByUse).
+        "allowedUses": ["Workload", "Tunnel"],
+        "disabled": False,
+    }
+
+
+def statuses(topology: Topology) -> list[Wanted]:
+    """One request a node to report its sessions and routes; calico-node writes only when they change."""
+    count = len(topology.speakers)
+    classes = ["Agent", "BGP", *(["Routes"] if count <= NODES_WITH_ROUTES else [])]
+    period = max(STATUS_PERIOD, count // NODES_A_SECOND)
+    return [
+        Wanted(STATUSES, speaker.name, {"node": speaker.name, "classes": classes, "updatePeriodSeconds": period})
+        for speaker in topology.speakers
+    ]
+
+
+def configuration(topology: Topology) -> Wanted:
+    """The cluster's AS; whether the mesh is on is the plan's matter."""
+    return Wanted(CONFIGURATIONS, "default", {"asNumber": topology.as_number}, exact=False)
+
+
+def node_peers(topology: Topology) -> list[Wanted]:
+    """Who peers with the reflectors. They have no effect while no node carries the reflector label."""
+    if not topology.reflectors:
+        return []
+    common = {"peerSelector": IS_REFLECTOR, "sourceAddress": "UseNodeIP", "maxRestartTime": RESTART_TIME}
+    return [
+        Wanted(PEERS, f"{topology.estate}-clients", {"nodeSelector": IS_CLIENT, **common}),
+        Wanted(PEERS, f"{topology.estate}-reflectors", {"nodeSelector": IS_REFLECTOR, **common}),
+    ]
+
+
+def switch_peers(topology: Topology, next_hop_mode: bool) -> list[Wanted]:
+    """One peer a rack and switch, for the reflectors of that rack.
+
+    ``next_hop_mode`` says that the cluster's schema has ``nextHopMode``; before it ``keepOriginalNextHop`` meant Keep.
+    The next hop is kept so that a switch sends to the owner of a block and not through a reflector (domain facts A5).
+    """
+    peers = {peer_name(topology, session): session for session in topology.sessions}
+    keep: dict[str, Any] = {"nextHopMode": "Keep"} if next_hop_mode else {"keepOriginalNextHop": True}
+    return [
+        Wanted(
+            PEERS,
+            name,
+            {
+                "nodeSelector": f"{IS_REFLECTOR} && {RACK_LABEL} == '{session.rack}'",
+                "peerIP": str(session.switch_address),
+                "asNumber": session.switch_as,
+                "sourceAddress": "UseNodeIP",
+                "maxRestartTime": RESTART_TIME,
+                "filters": [filter_name(topology)],
+                **keep,
+            },
+        )
+        for name, session in sorted(peers.items())
+    ]
+
+
+def peer_name(topology: Topology, session: Session) -> str:
+    """The name of the BGPPeer that a session comes from."""
+    return f"{topology.estate}-{session.rack}-{session.switch}"
+
+
+def has_next_hop_mode(definition: Object | None) -> bool:
+    """Whether the BGPPeer of this CustomResourceDefinition has ``nextHopMode``; without one the newest is assumed."""
+    for version in (definition or {}).get("spec", {}).get("versions", []):
+        properties = version.get("schema", {}).get("openAPIV3Schema", {}).get("properties", {})
+        fields = properties.get("spec", {}).get("properties", {})
+        if fields:
+            return "nextHopMode" in fields
+    return True
+
+
+def text(value: Any) -> str:
+    """Plain JSON for a person to read in a difference; empty for nothing."""
+    return json.dumps(value, indent=2, sort_keys=True) + "\n" if value else ""

@@ -1,0 +1,202 @@
+#!/usr/bin/python
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bgp_topology
+short_description: Move a cluster's Calico to route reflectors that peer with switches, without losing a path
+description:
+  - Keeps Calico's pools, BGP peers, filters and configuration, and the route reflectors among the nodes, as the
+    inventory describes them. Objects of ours that the inventory no longer has are deleted; others stay.
+  - Work is done in steps with gates between them. A step that takes a path away waits until the routers report that
+    another path is there, which they do in C(CalicoNodeStatus) objects. The node-to-node mesh goes off last, when every
+    node is in session with every reflector and has every pod block from them.
+  - A gate that does not open in its time fails the module and leaves the old path up. The next run goes on from there.
+  - A node that is down is not waited for, and named in a warning.
+  - The next hop of what reflectors announce to switches is kept, so switches send to the node that has the pod. Nodes
+    take only the prefixes of C(estate_bgp.import) from switches.
+  - The objects are those of C(crd.projectcalico.org/v1), which Calico reads when it is installed by its manifest.
+options:
+  topology:
+    description:
+      - What the filter P(hybridk8s.estate.bgp_topology#filter) makes of the inventory.
+    type: dict
+    required: true
+  nat_outgoing:
+    description: Whether pods reach addresses outside the pools under their node's address.
+    type: bool
+    default: false
+  gate_timeout:
+    description: How long to wait at one gate, in seconds.
+    type: int
+    default: 120
+  report_timeout:
+    description:
+      - How long to wait, over all gates, for nodes that are not Ready although their kubelet answers, or that have not
+        reported their BGP state, in seconds. After that they count as down.
+    type: int
+    default: 30
+extends_documentation_fragment:
+  - hybridk8s.estate._cluster
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: full
+seealso:
+  - plugin: hybridk8s.estate.bgp_topology
+    plugin_type: filter
+  - module: hybridk8s.estate.frr_bgp
+author: hybridk8s.estate authors (@hybridk8s)
+"""
+
+EXAMPLES = r"""
+- name: Peer as the inventory says
+  hybridk8s.estate.bgp_topology:
+    kubeconfig: /etc/kubernetes/admin.conf
+    topology: "{{ hostvars | hybridk8s.estate.bgp_topology(groups) }}"
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+steps:
+  description: The writes that were done, or in check mode would be done.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    action:
+      description: The verb.
+      type: str
+      sample: promote
+    target:
+      description: The object.
+      type: str
+      sample: Node/w1
+    reason:
+      description: Why.
+      type: str
+plan:
+  description: Every write and every gate in their order, for a person to read.
+  returned: always
+  type: list
+  elements: str
+gates:
+  description: The gates that opened.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    gate:
+      description: Its name.
+      type: str
+      sample: reflectors-carry-all-routes
+    reason:
+      description: Why it stands where it stands.
+      type: str
+    seconds:
+      description: How long it took to open.
+      type: float
+    sessions:
+      description: How many sessions it looked at.
+      type: int
+    left_out:
+      description: The nodes it did not wait for, with the reason.
+      type: dict
+sessions:
+  description: The sessions as the nodes saw them last; empty when none has reported.
+  returned: always
+  type: dict
+  contains:
+    expected:
+      description: How many there should be.
+      type: int
+    established:
+      description: How many are established.
+      type: int
+    listed:
+      description: Every session with a switch, and every other one that is not established.
+      type: list
+      elements: dict
+requests:
+  description: How many requests were made of the API.
+  returned: always
+  type: int
+"""
+
+from dataclasses import asdict
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp, _bgp_apply, _bgp_plan
+from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import CLUSTER_ARGUMENTS, KubeError, open_cluster
+from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import result
+
+ARGUMENTS = {
+    **CLUSTER_ARGUMENTS,
+    "topology": {"type": "dict", "required": True},
+    "nat_outgoing": {"type": "bool", "default": False},
+    "gate_timeout": {"type": "int", "default": 120},
+    "report_timeout": {"type": "int", "default": 30},
+}
+NO_CALICO = "Calico's resource definitions are not in the cluster. Install Calico first (role hybridk8s.estate.calico)."
+
+
+def observe(module, cluster, topology):
+    """What the cluster holds; in check mode a cluster without Calico is planned for as if it were new."""
+    if cluster.empty:
+        return _bgp_apply.nothing(topology)
+    try:
+        return _bgp_apply.observe(cluster)
+    except KubeError as error:
+        if error.status != 404:
+            raise
+        if module.check_mode:
+            return _bgp_apply.nothing(topology)
+        raise KubeError(NO_CALICO) from error
+
+
+def report(module, cluster, plan, writes, runner):
+    """The module's result: the writes, the whole plan, and what was seen."""
+    seen = runner.seen
+    return {
+        **result([write.step for write in writes], diff=module._diff),
+        "plan": [_bgp_plan.line_of(stage) for stage in plan.stages],
+        "gates": [asdict(passed) for passed in runner.passed],
+        "sessions": _bgp_apply.sessions(runner.topology, seen) if seen and seen.reports else {},
+        "requests": cluster.requests,
+    }
+
+
+def main():
+    """Observe, plan, apply with gates, report."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        cluster = open_cluster(module)
+        topology = _bgp.from_dict(module.params["topology"])
+        observed = observe(module, cluster, topology)
+        plan = _bgp_plan.plan(topology, observed, module.params["nat_outgoing"])
+    except (KubeError, _bgp.TopologyError) as error:
+        module.fail_json(msg=str(error))
+    patience = _bgp_apply.Patience(module.params["gate_timeout"], module.params["report_timeout"])
+    runner = _bgp_apply.Runner(cluster, topology, patience, seen=observed)
+    for warning in plan.warnings:
+        module.warn(warning)
+    if module.check_mode:
+        module.exit_json(**report(module, cluster, plan, plan.writes, runner))
+    try:
+        runner.run(plan)
+    except (KubeError, _bgp_apply.GateShut) as error:
+        module.fail_json(msg=str(error), **report(module, cluster, plan, runner.done, runner))
+    for name, reason in runner.left_out().items():
+        module.warn(f"{name} {reason}; no gate waited for it.")
+    module.exit_json(**report(module, cluster, plan, runner.done, runner))
+
+
+if __name__ == "__main__":
+    main()
