@@ -49,7 +49,7 @@ molecule: venv components ## the flows on the lab: FLOWS="default join interrupt
 	@bash tests/flows/run.sh $(FLOWS)
 
 bench: venv components ## first run, second run and join on the lab: wall, CPU, counts
-	@python -m tests.bench
+	@python -m tests.bench.site && python -m tests.bench.node
 
 clean: ## remove what the working tree's .cache holds; the cache outside the tree stays
 	@rm -rf .cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shlex
 import subprocess
 import time
@@ -32,11 +33,13 @@ class DriveError(AssertionError):
 
 @dataclass(frozen=True)
 class Run:
-    """One finished ``ansible-playbook``; ``recap`` maps each host to its counts (ok, changed, failed, ...)."""
+    """One finished ``ansible-playbook``: wall ``seconds``, ``cpu_seconds`` of the controller, and ``recap``, which maps
+    each host to its counts (ok, changed, failed, ...)."""
 
     status: int
     output: str
     seconds: float
+    cpu_seconds: float
     recap: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def hosts_with(self, count: str) -> set[str]:
@@ -130,7 +133,7 @@ def playbook_command(name: str, *arguments: str) -> list[str]:
 
 def playbook(name: str, *arguments: str, timeout: float = 1800) -> Run:
     """Run a playbook of the collection to its end, whatever that is."""
-    started = time.monotonic()
+    started, cpu_before = time.monotonic(), _cpu_of_children()
     done = subprocess.run(
         playbook_command(name, *arguments),
         cwd=REPOSITORY,
@@ -140,7 +143,13 @@ def playbook(name: str, *arguments: str, timeout: float = 1800) -> Run:
         timeout=timeout,
         check=False,
     )
-    return Run(done.returncode, done.stdout, time.monotonic() - started, recap(done.stdout))
+    seconds, cpu_seconds = time.monotonic() - started, _cpu_of_children() - cpu_before
+    return Run(done.returncode, done.stdout, seconds, cpu_seconds, recap(done.stdout))
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def recap(output: str) -> dict[str, dict[str, int]]:

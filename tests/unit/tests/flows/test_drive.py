@@ -18,7 +18,7 @@ w4                         : ok=0    changed=0    unreachable=1    failed=0    s
 
 
 def test_recap_reads_the_counts_of_each_host():
-    run = drive.Run(4, OUTPUT, 1.0, drive.recap(OUTPUT))
+    run = drive.Run(4, OUTPUT, 1.0, 0.5, drive.recap(OUTPUT))
 
     assert run.recap["cp1"]["ok"] == 12
     assert run.recap["cp1"]["skipped"] == 4
