@@ -1,4 +1,4 @@
-"""``python -m tests.bench.site``: the first `site`, a second one, and a `join`, on a lab of their own; a Markdown table."""
+"""``python -m tests.bench.site``: a first `site`, a second one and a `join`, on fresh hosts; a Markdown table."""
 
 from __future__ import annotations
 
