@@ -61,6 +61,9 @@ FORGET_MACHINE = 'rm -f "$1/etc/hostname" "$1/etc/resolv.conf"'
 DISABLE_HAPROXY = 'systemctl --root="$1" disable haproxy.service'
 ENABLE_BGPD = 'sed -i "s/^bgpd=no/bgpd=yes/" "$1/etc/frr/daemons"'
 
+# mmdebstrap starts Python once a package: not through somebody's wrapper of it.
+SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 WITHOUT_DOCUMENTATION = (
     "path-exclude=/usr/share/doc/*",
     "path-exclude=/usr/share/man/*",
@@ -94,7 +97,8 @@ def _maker(rootfs: RootFs, store: Store) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         codename, sources = machine_sources()
         root = path / "root"
-        run_logged(mmdebstrap_command(rootfs, codename, sources, root), store.log("rootfs", rootfs.name))
+        command = mmdebstrap_command(rootfs, codename, sources, root)
+        run_logged(command, store.log("rootfs", rootfs.name), env={"PATH": SYSTEM_PATH})
 
     return make
 

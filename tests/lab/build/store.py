@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -95,8 +95,8 @@ class Store:
     def _build(self, item: Item, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".{item.name}.tmp"
-        if temporary.exists():
-            shutil.rmtree(temporary)
+        # A killed mmdebstrap may have left mounts of the machine's own directories below it.
+        subprocess.run(["rm", "-rf", "--one-file-system", str(temporary)], check=True)
         temporary.mkdir()
         self.log(item.kind, item.name).unlink(missing_ok=True)
         started = time.monotonic()
@@ -122,7 +122,12 @@ class Store:
             except BlockingIOError:
                 self.progress(f"{item.label}: another process builds it, waiting")
                 fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+            # mmdebstrap survives a killed parent for a while: its directory is not free before it has ended.
+            os.set_inheritable(handle.fileno(), True)
+            try:
+                yield
+            finally:
+                fcntl.flock(handle, fcntl.LOCK_UN)
 
     @contextlib.contextmanager
     def _heartbeat(self, item: Item) -> Iterator[None]:
