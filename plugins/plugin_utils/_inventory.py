@@ -24,6 +24,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse imp
     ESTATE_VARIABLES,
     READ_VARIABLES,
     Unreadable,
+    listed,
     parse,
 )
 
@@ -44,7 +45,7 @@ class Inventory:
 
 
 def estate_from_hostvars(
-    hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], names: Iterable[str] | None = None
+    hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], names: Sequence[str] | None = None
 ) -> Estate:
     """The Estate of an inventory, for filters and actions.
 
@@ -52,6 +53,9 @@ def estate_from_hostvars(
     the answer needs no others: the Estate then has only these, and what depends on all hosts must not be derived of it.
     Raises AnsibleFilterError, naming everything, when the inventory cannot be read.
     """
+    unknown = [name for name in names or () if name not in hostvars]
+    if unknown:
+        raise AnsibleFilterError(f"The inventory has no host {listed(unknown)}.")
     inventory = read_inventory(hostvars, names)
     parsed = parse(inventory.hosts, groups, inventory.unreadable)
     errors = [str(finding) for finding in parsed.findings if finding.severity == ERROR]
@@ -62,12 +66,11 @@ def estate_from_hostvars(
 
 
 def read_inventory(
-    hostvars: Mapping[str, Any], names: Iterable[str] | None = None, also: Sequence[str] = ()
+    hostvars: Mapping[str, Any], names: Sequence[str] | None = None, also: Sequence[str] = ()
 ) -> Inventory:
     """The variables of the hosts ``names`` (all by default), with those of the model and ``also`` rendered."""
     raw_of: Callable[[str], Mapping[str, Any]] = getattr(hostvars, "raw_get", hostvars.__getitem__)
-    wanted = hostvars if names is None else [name for name in names if name in hostvars]
-    raw = {str(name): raw_of(name) for name in wanted}
+    raw = {str(name): raw_of(name) for name in (hostvars if names is None else names)}
     shared: dict[tuple[str, int], Any] = {}
     hosts: dict[str, Mapping[str, Any]] = {}
     unreadable: list[Unreadable] = []

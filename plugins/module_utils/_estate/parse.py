@@ -430,18 +430,17 @@ def _estate_wide(reader: _Reader, hosts: Mapping[str, Mapping[str, Any]], lost: 
         for value, holders in groups:
             if value is common:
                 continue
+            has = "has" if len(holders) == 1 else "have"
+            own = "no value" if value is _ABSENT else _shown(value)
+            others = "none" if common is _ABSENT else _shown(common)
             reader.report(
                 "ES007-differs-between-hosts",
                 holders[0] if len(holders) == 1 else "",
                 name,
-                f"{listed(holders)} {'has' if len(holders) == 1 else 'have'} "
-                + ("no value." if value is _ABSENT else f"{_shown(value)}; the others have {_shown(common)}."),
+                f"{listed(holders)} {has} {own}; the others have {others}.",
                 "Set it once, in group_vars/all.",
             )
-        values[name] = None if common is _ABSENT else common
-        for value, _holders in groups:
-            if values[name] is None and value is not _ABSENT:
-                values[name] = value
+        values[name] = next(value for value in (common, *(value for value, _holders in groups)) if value is not _ABSENT)
     for name in REQUIRED_ESTATE_VARIABLES:
         if values.get(name) is None and not any(variable == name for _host, variable in lost):
             reader.report("ES002-missing-variable", "", name, "it is not set.", f"Set {name} in group_vars/all.")

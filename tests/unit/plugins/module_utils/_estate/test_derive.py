@@ -1,0 +1,139 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import derive
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules import ranges
+
+from tests.unit.plugins.module_utils._estate.samples import GONE, Edits, estate
+
+BACKENDS = ("10.20.1.11:6443", "10.20.1.12:6443", "10.20.2.11:6443")
+
+
+def test_without_a_load_balancer_the_endpoint_is_the_local_proxy() -> None:
+    endpoint = derive.api_endpoint(estate())
+    assert endpoint == derive.ApiEndpoint("api.sample.internal", 7443, True, BACKENDS)
+    assert str(endpoint) == "api.sample.internal:7443"
+
+
+def test_a_load_balancer_is_used_as_given() -> None:
+    endpoint = derive.api_endpoint(estate({("estate", "estate_api_endpoint"): "lb.example:443"}))
+    assert endpoint == derive.ApiEndpoint("lb.example", 443, False, BACKENDS)
+
+
+def test_control_planes_keep_the_order_of_the_inventory() -> None:
+    addresses = derive.control_plane_addresses(estate({("groups", "control_plane"): ["cp3", "cp1", "cp2"]}))
+    assert [str(address) for address in addresses] == ["10.20.2.11", "10.20.1.11", "10.20.1.12"]
+
+
+@pytest.mark.parametrize(
+    ("edits", "gateway"),
+    [
+        ({}, "10.20.1.1"),
+        ({("estate", "estate_racks", "r1", "gateway"): "10.20.1.254"}, "10.20.1.254"),
+        ({("estate", "estate_racks", "r1", "switches"): GONE}, None),
+    ],
+)
+def test_the_gateway_of_a_rack(edits: Edits, gateway: str | None) -> None:
+    sample = estate(edits)
+    found = derive.rack_gateway(sample, sample.racks["r1"])
+    assert (str(found) if found else None) == gateway
+
+
+def test_cluster_ids_are_one_a_rack_unless_chosen() -> None:
+    sample = estate(
+        {("groups", "route_reflectors"): ["w1", "w2", "w3"], ("w3", "route_reflector_cluster_id"): "244.0.0.9"}
+    )
+    assert derive.cluster_ids(sample) == {
+        "w1": IPv4Address("244.0.0.1"),
+        "w2": IPv4Address("244.0.0.2"),
+        "w3": IPv4Address("244.0.0.9"),
+    }
+
+
+def test_labels_of_a_bare_metal_node() -> None:
+    host = estate({("w1", "node_labels"): {"disk": "nvme"}}).hosts["w1"]
+    assert derive.node_labels(host) == {
+        "disk": "nvme",
+        "estate.hybridk8s.io/node-class": "bare_metal",
+        "estate.hybridk8s.io/rack": "r1",
+        "topology.kubernetes.io/zone": "r1",
+    }
+
+
+def test_labels_of_a_cloud_vm() -> None:
+    host = estate({("vm1", "node_labels"): {"topology.kubernetes.io/zone": "z1"}}).hosts["vm1"]
+    assert derive.node_labels(host) == {
+        "alibabacloud.com/external": "true",
+        "estate.hybridk8s.io/node-class": "cloud_vm",
+        "topology.kubernetes.io/zone": "z1",
+    }
+
+
+def test_the_users_zone_wins_over_the_rack() -> None:
+    host = estate({("w1", "node_labels"): {"topology.kubernetes.io/zone": "hall-7"}}).hosts["w1"]
+    assert derive.node_labels(host)["topology.kubernetes.io/zone"] == "hall-7"
+    assert derive.node_labels(host)["estate.hybridk8s.io/rack"] == "r1"
+
+
+def test_a_reflector_is_not_labelled_with_the_others() -> None:
+    assert not [key for key in derive.node_labels(estate().hosts["w1"]) if "reflector" in key]
+
+
+def test_node_states_are_plain_data_in_the_order_asked() -> None:
+    taint = {"key": "a", "value": "b", "effect": "NoSchedule"}
+    sample = estate({("w3", "node_taints"): [taint], ("w3", "node_annotations"): {"x/y": "z"}})
+    states = derive.node_states(sample, ["w3", "w1"])
+    assert [state["name"] for state in states] == ["w3", "w1"]
+    assert states[0]["taints"] == [taint]
+    assert states[0]["annotations"] == {"x/y": "z"}
+    assert states[1]["taints"] == []
+
+
+@pytest.mark.parametrize("name", ["tor1", "nobody"])
+def test_what_is_no_node_has_no_state(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is not a node"):
+        derive.node_states(estate(), [name])
+
+
+def test_pools_select_their_node_class() -> None:
+    (pool,) = derive.pools(estate())
+    assert pool == derive.Pool(
+        name="bare-metal",
+        cidr=IPv4Network("10.21.0.0/16"),
+        node_class="bare_metal",
+        block_size=26,
+        node_selector="estate.hybridk8s.io/node-class == 'bare_metal'",
+    )
+
+
+def test_nodes_by_class() -> None:
+    classes = derive.nodes_by_class(estate().nodes)
+    assert {name: [host.name for host in hosts] for name, hosts in classes.items()} == {
+        "bare_metal": ["cp1", "cp2", "cp3", "w1", "w2", "w3"],
+        "cloud_vm": ["vm1"],
+    }
+
+
+def test_overlaps_finds_each_pair_that_all_pairs_would() -> None:
+    networks = [
+        IPv4Network(text)
+        for text in (
+            "10.0.0.0/8", "10.0.0.0/16", "10.0.0.0/16", "10.1.0.0/16", "10.1.2.0/24", "11.0.0.0/8", "9.255.255.0/24",
+            "10.255.255.255/32", "11.0.0.0/32", "0.0.0.0/0",
+        )
+    ]  # fmt: skip
+    given = [ranges.Range(str(index), network) for index, network in enumerate(networks)]
+    found = {frozenset((outer.variable, inner.variable)) for outer, inner in ranges.overlaps(given)}
+    wanted = {
+        frozenset((one.variable, other.variable))
+        for one in given
+        for other in given
+        if one is not other and one.network.overlaps(other.network)
+    }
+    assert found == wanted
