@@ -7,6 +7,7 @@ them the root of the host's view. Sharing one, kubelets of different hosts see a
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,17 @@ def new_bases(prefix: str) -> list[Path]:
     if not found:
         raise LabError("no control group hierarchy is mounted below /sys/fs/cgroup: the lab's hosts need them")
     return [own_group(hierarchy, membership) / prefix for hierarchy in found]
+
+
+def find_bases(prefix: str) -> list[Path]:
+    """The groups of a lab wherever they are; it may have been brought up from other groups than ours."""
+    found = []
+    for hierarchy in hierarchies(Path("/proc/self/mountinfo").read_text()):
+        for directory, below, _ in os.walk(hierarchy.mount):
+            if prefix in below:
+                found.append(Path(directory) / prefix)
+                below.remove(prefix)
+    return found
 
 
 def has_v1() -> bool:

@@ -44,6 +44,7 @@ class Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def send_head(self) -> BinaryIO | None:
+        self._left = None
         path = Path(self.translate_path(self.path))
         header = self.headers.get("Range")
         if header is None or not path.is_file():
@@ -77,7 +78,7 @@ class Handler(SimpleHTTPRequestHandler):
         if self._left is None:
             shutil.copyfileobj(source, outputfile, 1 << 20)
             return
-        left, self._left = self._left, None
+        left = self._left
         while left and (chunk := source.read(min(left, 1 << 20))):
             outputfile.write(chunk)
             left -= len(chunk)

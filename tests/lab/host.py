@@ -24,13 +24,17 @@ POWER_CUT_WITHIN_SECONDS = 10.0
 DEVICES = ("/dev/kmsg", "/dev/fuse")
 SYSTEM_CALLS = "@keyring bpf perf_event_open @mount @module @raw-io @known"
 
-# Each argument group ends with "--": control groups to enter, then the overlay to mount, then the command.
-# The mount is in a namespace of its own: it goes away with the machine, however that ends.
+# Arguments: control groups to enter, "--", the overlay's options and mount point, the network namespace, the command.
+# The mount is in a namespace of its own: it goes away with the machine, however that ends. A machine that reboots by
+# itself ends with status 133; the network namespace outlives that, without the packet filter.
 LAUNCH = """\
 while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 1; shift; done
 shift
 exec unshare --mount --propagation slave -- sh -c '
-  mount -t overlay overlay -o "$1" "$2" && shift 2 && exec "$@"' sh "$@"
+  mount -t overlay overlay -o "$1" "$2" || exit 1
+  network=$3
+  shift 3
+  while "$@"; [ $? = 133 ]; do nsenter --net="$network" nft flush ruleset; done' sh "$@"
 """
 
 PowerState = Literal["off", "booting", "running", "cut"]
@@ -107,8 +111,8 @@ class Host:
         environment = {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"}
         if cgroups.has_v1():
             environment["SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"] = "0"
-        overlay: list[str | Path] = [disk.mount_options(), disk.mountpoint]
-        command = ["sh", "-c", LAUNCH, "lab-machine", *groups, "--", *overlay, *self._container(disk)]
+        place: list[str | Path] = [disk.mount_options(), disk.mountpoint, network.path_of(self.namespace)]
+        command = ["sh", "-c", LAUNCH, "lab-machine", *groups, "--", *place, *self._container(disk)]
         return start(command, self.console, environment), fresh
 
     def _credentials(self) -> Credentials:

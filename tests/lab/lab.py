@@ -232,7 +232,7 @@ def down(identity: Identity) -> None:
     """Remove everything that the lab made, whatever is left of it and of its records."""
     state = State(identity)
     with state.lock():
-        bases = _recorded_bases(identity, state)
+        bases = _all_bases(identity, state)
         services.stop_all(identity)
         groups = sorted({entry.name for base in bases for entry in _directories(base)})
         _each(lambda name: kill_all(lambda: cgroups.pids(bases, name), name), groups)
@@ -245,9 +245,9 @@ def down(identity: Identity) -> None:
         shutil.rmtree(station.control_sockets(identity), ignore_errors=True)
 
 
-def _recorded_bases(identity: Identity, state: State) -> tuple[Path, ...]:
+def _all_bases(identity: Identity, state: State) -> tuple[Path, ...]:
     recorded = [Path(base) for base in state.load()["cgroups"]] if state.exists else []
-    return tuple(dict.fromkeys([*recorded, *cgroups.new_bases(identity.prefix)]))
+    return tuple(dict.fromkeys([*recorded, *cgroups.find_bases(identity.prefix)]))
 
 
 def _directories(path: Path) -> list[Path]:

@@ -19,6 +19,7 @@ def frr_configuration(topology: Topology, switch_name: str) -> str:
             "frr defaults traditional",
             f"hostname {switch.name}",
             "log syslog informational",
+            "no ipv6 forwarding",
             "service integrated-vtysh-config",
             "!",
             f"router bgp {switch.as_number}",

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from tests.lab.inventory import parse
+from tests.lab.topology import topology_of
+from tests.lab.underlay import frr_configuration
+from tests.unit.lab.lab_inventories import three_racks, two_racks
+
+
+def test_a_switch_peers_with_the_others_and_announces_its_rack_and_the_outside() -> None:
+    lines = frr_configuration(topology_of(parse(two_racks())), "tor1").splitlines()
+    assert "router bgp 64901" in lines
+    assert " bgp router-id 10.98.0.2" in lines
+    assert [line for line in lines if "remote-as" in line] == [" neighbor 10.98.0.3 remote-as 64902"]
+    assert [line for line in lines if "network" in line] == ["  network 10.20.1.0/24", "  network 10.99.0.0/16"]
+
+
+def test_every_other_switch_is_a_neighbour_of_the_fabric_group() -> None:
+    lines = frr_configuration(topology_of(parse(three_racks())), "leaf-b").splitlines()
+    assert [line for line in lines if "remote-as" in line or "peer-group" in line] == [
+        " neighbor FABRIC peer-group",
+        " neighbor 192.168.250.1 remote-as 4200010001",
+        " neighbor 192.168.250.1 peer-group FABRIC",
+        " neighbor 192.168.250.2 remote-as 4200010001",
+        " neighbor 192.168.250.2 peer-group FABRIC",
+        " neighbor 192.168.250.5 remote-as 4200010003",
+        " neighbor 192.168.250.5 peer-group FABRIC",
+    ]
+    assert [line for line in lines if "network" in line] == ["  network 172.28.20.0/23"]
