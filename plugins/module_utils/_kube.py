@@ -172,10 +172,8 @@ class Cluster:
             if response.status == 410:
                 items, token = [], ""
                 continue
-            body = response.json()
-            found = body.get("items") or []
-            items.extend(found if keep is None else map(keep, found))
-            token = body.get("metadata", {}).get("continue", "")
+            envelope = _read_page(response.data, items, keep)
+            token = envelope.get("metadata", {}).get("continue", "")
             if not token:
                 return items
 
@@ -432,6 +430,26 @@ def _refuse_plain(api_servers: Iterable[str]) -> None:
 
 def _is_name(host: str) -> bool:
     return ":" not in host and not host.replace(".", "").isdigit()
+
+
+def _read_page(data: bytes, items: list[Any], keep: Callable[[Object], Any] | None) -> Object:
+    """Add the items of a list to ``items``, reduced by ``keep``, and return what is around them.
+
+    The items are decoded one at a time: a page of 1,000 nodes is 10 MB as text and 50 MB as Python objects.
+    """
+    text = data.decode()
+    head, found, rest = text.partition('"items":[')
+    if not found:
+        body = dict(json.loads(text or "{}"))
+        items.extend(item if keep is None else keep(item) for item in body.get("items") or ())
+        return body
+    decode = json.JSONDecoder().raw_decode
+    place = 0
+    while rest[place] != "]":
+        item, place = decode(rest, place)
+        items.append(item if keep is None else keep(item))
+        place += rest[place] == ","
+    return dict(json.loads(f"{head}{found}{rest[place:]}"))
 
 
 _UNREACHABLE_REMEDY = "Check that the API server runs and that the controller reaches it; api_servers may name others."

@@ -237,16 +237,18 @@ class Run:
             self.plans += planned
             return
         self.plans += [made for made in planned if not made.patch]
-        to_change = [self.wishes[made.name] for made in planned if made.patch]
-
-        def apply(wish):
-            return until_settled(lambda reread: _nodes.update(self.cluster, wish, live[wish.name], self.adopt, reread))
-
-        for outcome in parallel(apply, to_change):
+        to_change = [made for made in planned if made.patch]
+        for outcome in parallel(lambda made: self._change(made, live[made.name]), to_change):
             if outcome.error:
                 self.failed[outcome.item.name] = str(outcome.error)
             else:
                 self.plans.append(outcome.value)
+
+    def _change(self, planned, live):
+        wish = self.wishes[planned.name]
+        done = until_settled(lambda reread: _nodes.update(self.cluster, wish, live, self.adopt, reread))
+        # Nothing left to do after a conflict: the first PATCH got through, only its answer was lost.
+        return done if done.patch else planned
 
     def await_ready(self):
         """Poll until every node that exists is Ready, or note why the others are not when the time is over."""

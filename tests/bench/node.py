@@ -1,6 +1,6 @@
-"""Labels, an annotation and a taint on many nodes: what the module `node` costs. `python -m tests.bench.node [COUNT]`.
+"""What the module `node` costs on many nodes: labels, an annotation and a taint. `python -m tests.bench.node [COUNT]`.
 
-The nodes are objects without kubelets on a real API server. Client CPU-seconds are those of the module's process less those of an
+The nodes are objects without kubelets on a real API server. Client CPU-seconds are those of the process less those of an
 empty module's: what is beside Ansible's own start. Prints a Markdown table.
 """
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 
 from ansible_collections.hybridk8s.estate.plugins.modules import manifest
+
 from tests.lab.build import ensure_component
 
 
