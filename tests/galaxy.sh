@@ -2,14 +2,15 @@
 # Build the collection's tarball into $1 and prove that it works alone: nothing of the repository is on its path.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-dist=$1
+mkdir -p "$1"
+dist=$(realpath "$1")
 PATH="$(readlink -f .cache/venv)/bin:$PATH"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 bash tests/tree.sh "$work/tree"
-mkdir -p "$dist"
+rm -f "$dist"/hybridk8s-estate-*.tar.gz
 ansible-galaxy collection build --force --output-path "$dist" "$work/tree" >/dev/null
-tarball=$(ls -t "$dist"/hybridk8s-estate-*.tar.gz | head -n 1)
+tarball=$(echo "$dist"/hybridk8s-estate-*.tar.gz)
 strays=$(tar --list --file "$tarball" | grep -Ev '^(MANIFEST\.json|FILES\.json|README\.md|CHANGELOG\.md|(LICENSES|meta|plugins|roles|playbooks|inventories|docs|changelogs)(/|$))' || true)
 [ -z "$strays" ] || { echo "the tarball holds what does not belong there:" "$strays" >&2; exit 1; }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every check of style and types; all of them run, and the exit status says whether one failed.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 status=0
 check() {
   "$@" || { echo "FAILED: $*" >&2; status=1; }

@@ -3,7 +3,7 @@
 #   tests/flows/run.sh default join interrupted ha
 # The flows take the checkout's lab for themselves: one that is up is taken down before and after. FLOW_KEEP=1 leaves it.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 PATH="$(readlink -f .cache/venv)/bin:$PATH"
 [ -t 1 ] || export NO_COLOR=1 ANSIBLE_NOCOLOR=1
 

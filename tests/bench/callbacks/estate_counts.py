@@ -35,7 +35,7 @@ class CallbackModule(CallbackBase):
         if not result.task.loop:
             self._finished(result)
 
-    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ARG002
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         if not result.task.loop:
             self._finished(result)
 
