@@ -118,6 +118,8 @@ def _calico_node(built: Built) -> list[Entry]:
         Entry("usr/bin/birdcl", target="/usr/sbin/birdc"),
         Entry("usr/bin/birdcl6", target="/usr/sbin/birdc6"),
         *_tree(built.shared("calico", "node/filesystem/etc"), "etc"),
+        # The module cache drops the executable bit, and rc.local has no interpreter line to know it by.
+        Entry("etc/rc.local", source=built.shared("calico", "node/filesystem/etc/rc.local")),
         *_tree(built.shared("calico", "node/filesystem/sbin"), "usr/sbin"),
         *(_without_tunnels(entry) for entry in _tree(built.shared("calico", "confd/etc"), "etc")),
     ]

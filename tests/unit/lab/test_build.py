@@ -359,7 +359,7 @@ class TestImages:
         write(share / "confd/etc/calico/confd/templates/bird.cfg.template", "krt_tunnel\n")
         (calico_node,) = [image for image in images.images(VERSIONS) if image.repository == "calico/node"]
         entries = {e.path: e for e in calico_node.entries(images.Built({"calico": tmp_path}, tmp_path))}
-        assert entries["usr/sbin/start_runit"].mode == 0o755
+        assert entries["usr/sbin/start_runit"].mode == entries["etc/rc.local"].mode == 0o755
         assert not any(path.startswith(("sbin/", "bin/")) for path in entries)
         assert entries["etc/calico/confd/templates/bird_ipam.cfg.template"].source == b"a\nb\n"
         assert isinstance(entries["etc/calico/confd/templates/bird.cfg.template"].source, Path)
