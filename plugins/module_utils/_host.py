@@ -22,6 +22,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._host_base import
     Host,
     HostError,
     problem,
+    unusable_host,
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_options import Wanted
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
@@ -83,10 +84,13 @@ def converge(wanted: Wanted, host: Host, check: bool = False) -> Outcome:
     Raises :class:`HostError`: before anything is touched with all findings, later with the steps applied so far.
     Safe to kill at any point: the next call goes on from what it finds.
     """
-    if check:
-        return _converge(wanted, host, check=True)
-    with host.locked(f"{RECORDS}/.lock", LOCK_SECONDS):
-        return _converge(wanted, host, check=False)
+    try:
+        if check:
+            return _converge(wanted, host, check=True)
+        with host.locked(f"{RECORDS}/.lock", LOCK_SECONDS):
+            return _converge(wanted, host, check=False)
+    except OSError as error:
+        raise HostError([unusable_host(error)]) from error
 
 
 def _converge(wanted: Wanted, host: Host, check: bool) -> Outcome:

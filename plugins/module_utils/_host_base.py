@@ -26,6 +26,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
 STATE_DIRECTORY = "/var/lib/hybridk8s"
 COMMAND_NOT_FOUND = 127
+TEMPORARY_SUFFIX = ".hybridk8s"
 
 
 class HostError(Exception):
@@ -163,6 +164,16 @@ def problem(code: str, variable: str, message: str, remedy: str) -> Finding:
     return Finding(code=code, severity="error", host="", variable=variable, message=message, remedy=remedy)
 
 
+def unusable_host(error: OSError) -> Finding:
+    """The finding for a host on which something cannot be read or recorded."""
+    return problem(
+        "host",
+        error.filename or STATE_DIRECTORY,
+        f"{error.strerror or error}.",
+        "run with become as root, and look for a full, read-only or failing file system.",
+    )
+
+
 def digest(content: bytes) -> str:
     """The SHA-256 of ``content``, in hex."""
     return hashlib.sha256(content).hexdigest()
@@ -213,10 +224,15 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is what a killed run left of an atomic write."""
+    return name.startswith(".") and name.endswith(TEMPORARY_SUFFIX)
+
+
 def _temporary(path: str) -> str:
     """A name beside ``path``, hidden from readers of configuration directories, always the same so that what a killed
     run left is found and removed. The lock of the module keeps two runs from using it at once."""
-    name = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.hybridk8s")
+    name = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}{TEMPORARY_SUFFIX}")
     if os.path.lexists(name):
         os.unlink(name)
     return name

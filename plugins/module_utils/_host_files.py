@@ -19,6 +19,7 @@ from typing import Any
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_base import (
+    COMMAND_NOT_FOUND,
     Host,
     digest,
     link_atomic,
@@ -33,7 +34,10 @@ SENSITIVE_MODE = 0o600
 
 @dataclass(frozen=True)
 class FileWanted:
-    """How one path shall be. ``option`` is what the user wrote it in; None keeps what is there (mode, uid, gid)."""
+    """How one path shall be. ``option`` is what the user wrote it in; None keeps what is there (mode, uid, gid).
+
+    What is not ``ours`` is edited in place of its owner, and never removed when it is not asked for any more.
+    """
 
     path: str
     state: str  # file, directory, link, absent
@@ -46,6 +50,7 @@ class FileWanted:
     validate: tuple[str, ...] = ()
     sensitive: bool = False
     follow: bool = False
+    ours: bool = True
 
 
 @dataclass(frozen=True)
@@ -248,7 +253,7 @@ def validate(host: Host, changes: Iterable[FileChange], directory: str, check: b
         write_atomic(candidate, wanted.content, SENSITIVE_MODE)
         argv = [argument.replace("{path}", candidate) for argument in wanted.validate]
         ran = host.run(argv, 60.0)
-        if ran.rc == 127 and check:
+        if ran.rc == COMMAND_NOT_FOUND and check:
             warnings.append(f"{wanted.path} could not be validated yet: {argv[0]} is not installed.")
         elif ran.rc != 0:
             said = "(output hidden: the file is sensitive)" if wanted.sensitive else ran.said or "it printed nothing"
@@ -409,7 +414,7 @@ def _plan_blocks_of(
     if edited == text:
         return None
     content = edited.encode("utf-8", "surrogateescape")
-    wanted = FileWanted(path, "file", option, content, follow=any(block.follow for block in blocks))
+    wanted = FileWanted(path, "file", option, content, follow=any(block.follow for block in blocks), ours=False)
     names = ", ".join(block.marker for block in blocks)
     return FileChange(Step("edit", path, f"managed block {names}", _text(fact.content), _text(content)), wanted, fact)
 
@@ -534,10 +539,9 @@ def _claims_after(
 ) -> Claims:
     removed = {file.path for file in files if file.state == "absent"}
     after = {path: claim for path, claim in claims.files.items() if path in kept and path not in removed}
-    block_paths = {block.path for block in blocks} | {path for path, _marker in claims.blocks}
     for change in changes:
         wanted = change.wanted
-        if not change.substantial or wanted.state == "absent" or wanted.path in block_paths:
+        if not change.substantial or wanted.state == "absent" or not wanted.ours:
             continue
         marks = {"file": (digest(wanted.content),), "link": (wanted.target,)}.get(wanted.state, ())
         after[wanted.path] = Claim(wanted.state, marks)

@@ -104,7 +104,7 @@ def swap_files(host: Host) -> list[FileWanted]:
     fstab = host.read_text(FSTAB)
     commented = comment_swap(fstab)
     if commented != fstab:
-        wanted.append(FileWanted(FSTAB, "file", "swap", commented.encode(), follow=True))
+        wanted.append(FileWanted(FSTAB, "file", "swap", commented.encode(), follow=True, ours=False))
     for directory in SWAP_UNIT_DIRECTORIES:
         for unit in _swap_units(host, directory):
             if "SourcePath=/etc/fstab" in host.read_text(f"{directory}/{unit}"):
@@ -175,7 +175,7 @@ def write_sysctl(host: Host, wanted: SysctlWanted) -> tuple[list[Finding], list[
     findings: list[Finding] = []
     warnings: list[str] = []
     try:
-        with open(host.at(wanted.path), "w", encoding="ascii") as stream:
+        with open(os.open(host.at(wanted.path), os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as stream:
             stream.write(wanted.value)
         kept = _observe_sysctl(host, wanted).value
         refusal = "" if kept == wanted.value else f"the kernel keeps '{kept}' instead of '{wanted.value}'"

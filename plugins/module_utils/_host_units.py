@@ -16,13 +16,14 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_base import (
     STATE_DIRECTORY,
     Host,
     HostError,
+    is_temporary,
     problem,
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
@@ -130,7 +131,14 @@ def observe(host: Host, names: Sequence[str]) -> dict[str, UnitFact]:
             ]
         )
     booted = time.time() - time.monotonic()
-    return {name: _fact(block, booted) for name, block in zip(names, blocks)}
+    return {name: _seen_on_disk(host, name, _fact(block, booted)) for name, block in zip(names, blocks)}
+
+
+def _seen_on_disk(host: Host, name: str, fact: UnitFact) -> UnitFact:
+    """A unit that systemd once looked for in vain stays not found until a reload, even when its file has come."""
+    if fact.load == "not-found" and any(os.path.exists(host.at(path)) for path in _unit_files(name)):
+        return replace(fact, load="loaded", need_reload=True)
+    return fact
 
 
 def record_path(unit: str) -> str:
@@ -296,7 +304,9 @@ def _expand(host: Host, entry: str) -> list[str]:
     if entry.endswith("*"):
         directory, prefix = os.path.split(entry[:-1])
         try:
-            names = sorted(name for name in os.listdir(host.at(directory)) if name.startswith(prefix))
+            names = sorted(
+                name for name in os.listdir(host.at(directory)) if name.startswith(prefix) and not is_temporary(name)
+            )
         except OSError:
             return [entry]
         return [path for name in names for path in _expand(host, os.path.join(directory, name))] or [entry]
@@ -307,7 +317,9 @@ def _expand(host: Host, entry: str) -> list[str]:
     for directory, folders, files in os.walk(where):
         folders.sort()
         inside = os.path.relpath(directory, where)
-        paths += [os.path.normpath(os.path.join(entry, inside, name)) for name in sorted(files)]
+        paths += [
+            os.path.normpath(os.path.join(entry, inside, name)) for name in sorted(files) if not is_temporary(name)
+        ]
     return paths or [entry]
 
 
@@ -363,10 +375,14 @@ def _unit_findings(wanted: UnitWanted, fact: UnitFact, changed_paths: Sequence[s
 
 def _is_defined_by(paths: Sequence[str], unit: str) -> bool:
     """Whether one of ``paths`` is the unit's file, its template or a drop-in of either."""
+    files = _unit_files(unit)
+    return any(path in files or os.path.dirname(path)[: -len(".d")] in files for path in paths)
+
+
+def _unit_files(unit: str) -> set[str]:
     prefix, at, suffix = unit.partition("@")
     names = (unit, f"{prefix}@.{suffix.rpartition('.')[2]}") if at else (unit,)
-    files = {f"{directory}/{name}" for directory in UNIT_DIRECTORIES for name in names}
-    return any(path in files or os.path.dirname(path)[: -len(".d")] in files for path in paths)
+    return {f"{directory}/{name}" for directory in UNIT_DIRECTORIES for name in names}
 
 
 def _restart_reason(
