@@ -194,15 +194,18 @@ def reset_document(
 def discovery_kubeconfig(ca_data: str, server: str) -> Document:
     """A kubeconfig without credentials. ``ca_data`` is the CA as base64 of PEM, ``server`` an https URL.
 
+    Its cluster has no name and it has no context, as in kubeadm's own ConfigMap cluster-info: with a context kubeadm
+    asks for a user (kubernetes:cmd/kubeadm/app/util/kubeconfig/kubeconfig.go).
+
     kubeadm keeps this server for the kubelet's own kubeconfig of a worker
     (kubernetes:cmd/kubeadm/app/discovery/file/file.go): it must be the cluster's endpoint, not one control plane.
     """
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "estate", "cluster": {"server": server, "certificate-authority-data": ca_data}}],
-        "contexts": [{"name": "estate", "context": {"cluster": "estate", "user": ""}}],
-        "current-context": "estate",
+        "clusters": [{"name": "", "cluster": {"server": server, "certificate-authority-data": ca_data}}],
+        "contexts": [],
+        "current-context": "",
         "users": [],
     }
 

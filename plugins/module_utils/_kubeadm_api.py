@@ -38,6 +38,10 @@ class Answer:
         """Whether the API itself answered, whatever it said."""
         return self.status != 0
 
+    def forbids(self) -> bool:
+        """Whether the API knows who asks and says that they may not."""
+        return self.status == 403 and self.body.get("reason") == "Forbidden"
+
     def denies(self, resource: str, name: str) -> bool:
         """Whether the API says positively that the object is not there (a proxy's 404 is no such word)."""
         details = self.body.get("details") or {}
@@ -120,7 +124,11 @@ class _Connection(http.client.HTTPSConnection):
 
     def connect(self) -> None:
         plain = socket.create_connection(self._address, self.timeout)
-        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+        try:
+            self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+        except (OSError, ValueError):
+            plain.close()
+            raise
 
 
 @contextlib.contextmanager

@@ -99,7 +99,7 @@ def observe(host: Host, node_name: str) -> Observation:
     membership = classify(present, marker)
     if membership == FOREIGN:
         return Observation(membership, remains=present)
-    if KUBELET_CONF not in present:
+    if KUBELET_CONF not in present or not node_name:
         return Observation(membership, marker=marker)
     access = kubeconfig(host, KUBELET_CONF)
     if access is None:
@@ -189,6 +189,7 @@ def _apply(host: Host, request: Request, seen: Observation, decision: Decision, 
     if decision.then == "init":
         work.init()
     if decision.then == "join":
+        work.await_vacancy()
         work.join()
     return tuple(work.warnings)
 
@@ -258,34 +259,34 @@ class _Work:
             self.host.remove(MARKER)
 
     def await_api(self) -> None:
-        """Wait until the API answers the join's token and no live node of this name is in it.
-
-        Asked before anything is touched: kubeadm itself would wait minutes and leave files behind.
-        """
+        """Wait until the API answers the join's token. Asked before anything is touched: kubeadm itself would wait for
+        minutes and leave files behind."""
         request = self.request
         if not request.token or not request.discovery:
             raise Failure(
                 f"{request.node_name} is to join, but token or discovery is missing. Make them with"
                 " hybridk8s.estate.bootstrap_token and the filter hybridk8s.estate.kubeadm_discovery."
             )
-        access = self._access()
-        path = f"/api/v1/nodes/{request.node_name}"
         answers: list[Answer] = []
 
         def usable() -> bool:
-            answers.append(self.host.ask(access, "GET", path))
-            return answers[-1].status in (200, 403, 404)
+            answers.append(self._ask_for_node())
+            return registration(answers[-1], request.node_name)[0] != UNKNOWN or answers[-1].forbids()
 
         if not self.host.wait(usable, request.api_timeout):
             _, why = registration(answers[-1], request.node_name)
             raise Failure(
                 f"{report(f'Asking the API before kubeadm join of {request.node_name}', why)}"
-                f"\nNothing was changed. Waited {request.api_timeout:.0f} s for {access.server}."
+                f"\nNothing was changed. Waited {request.api_timeout:.0f} s for {self._access().server}."
             )
-        if not self.host.wait(lambda: not _is_ready(self.host.ask(access, "GET", path)), STALE_READY_SECONDS, 2.0):
+
+    def await_vacancy(self) -> None:
+        """Wait until no live node of this name is in the cluster: kubeadm refuses to join while there is, and the node
+        of a host that was just cleaned looks alive for a while."""
+        if not self.host.wait(lambda: not _is_ready(self._ask_for_node()), STALE_READY_SECONDS, 2.0):
             raise Failure(
-                f"A live node {request.node_name} is in the cluster already, and it is not this host."
-                " Remove it, or give this host another name. Nothing was changed."
+                f"A live node {self.request.node_name} is in the cluster already, and it is not this host."
+                " Remove it, or give this host another name. This host was not joined."
             )
 
     def require_ready_api(self) -> None:
@@ -298,6 +299,9 @@ class _Work:
             f" quorum may need this member, so nothing is reset. Start kubelet.service on {name} and on the other"
             " control planes, then run again."
         )
+
+    def _ask_for_node(self) -> Answer:
+        return self.host.ask(self._access(), "GET", f"/api/v1/nodes/{self.request.node_name}")
 
     def _access(self) -> Kubeconfig:
         return replace(discovery_access(self.request.discovery), token=self.request.token)
@@ -452,6 +456,8 @@ def _skipping(document: Document, phases: Sequence[str]) -> Document:
 
 
 def _is_ready(answer: Answer) -> bool:
+    if answer.status != 200:  # an error's "status" is a text
+        return False
     conditions = (answer.body.get("status") or {}).get("conditions") or []
     return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
 
