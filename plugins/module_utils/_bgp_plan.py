@@ -277,9 +277,10 @@ class _Planner:
                 continue
             size = same[0]["spec"].get("blockSize", pool.spec["blockSize"])
             if size != pool.spec["blockSize"]:
+                name = same[0]["metadata"]["name"]
                 raise TopologyError(
-                    f"IPPool/{same[0]['metadata']['name']} has blocks of /{size}, wanted are "
-                    f"/{pool.spec['blockSize']}, and the block size of a pool cannot be changed. Delete the pool when it is empty."
+                    f"IPPool/{name} has blocks of /{size}, wanted are /{pool.spec['blockSize']}, and the block size of "
+                    "a pool cannot be changed. Delete the pool when it is empty."
                 )
             yield Wanted(pool.resource, same[0]["metadata"]["name"], pool.spec, pool.exact)
 

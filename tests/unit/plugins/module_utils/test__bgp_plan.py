@@ -1,0 +1,513 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp, _bgp_apply, _bgp_plan
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp_objects as objects
+
+from tests.unit.plugins.module_utils.estates import REFLECTORS, host, two_racks, with_racks
+from tests.unit.plugins.module_utils.fake_calico import FakeCalico, Killed
+
+LAB = _bgp.topology(two_racks())
+TOR1 = frozenset(("w1", "10.20.1.1"))
+
+
+class Clock:
+    """Seconds that pass only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def run(api: FakeCalico, topology: _bgp.Topology, gate: float = 20, report: float = 8) -> _bgp_apply.Runner:
+    clock = Clock()
+    plan = _bgp_plan.plan(topology, _bgp_apply.observe(api))
+    runner = _bgp_apply.Runner(api, topology, _bgp_apply.Patience(gate, report), clock, clock.sleep)
+    runner.run(plan)
+    return runner
+
+
+def settled(topology: _bgp.Topology = LAB) -> FakeCalico:
+    api = FakeCalico(topology)
+    run(api, topology)
+    api.settle()
+    api.writes.clear()
+    return api
+
+
+def unchanged(api: FakeCalico, topology: _bgp.Topology) -> bool:
+    return not _bgp_plan.plan(topology, _bgp_apply.observe(api)).writes
+
+
+def test_the_mesh_goes_only_after_every_node_has_its_routes_from_reflectors() -> None:
+    api = FakeCalico(LAB)
+    runner = run(api, LAB)
+    assert [line for line in api.writes if "caliconodestatuses" not in line] == [
+        "create bgpfilters/lab-switches",
+        "create ippools/bare-metal",
+        "create bgpconfigurations/default",
+        "create bgppeers/lab-clients",
+        "create bgppeers/lab-reflectors",
+        "patch nodes/w1",
+        "patch nodes/w3",
+        "patch bgpconfigurations/default",
+        "create bgppeers/lab-r1-tor1",
+        "create bgppeers/lab-r2-tor2",
+    ]
+    assert [passed.gate for passed in runner.passed] == [
+        "sessions-with-w1",
+        "reflectors-carry-all-routes",
+        "all-sessions",
+    ]
+    assert all(passed.seconds > 0 for passed in runner.passed)
+    assert api.mesh is False
+
+
+def test_a_second_run_writes_nothing_and_waits_for_nothing() -> None:
+    api = settled()
+    runner = run(api, LAB)
+    assert api.writes == []
+    assert [(passed.gate, passed.seconds) for passed in runner.passed] == [("all-sessions", 0.0)]
+    assert _bgp_apply.sessions(LAB, runner.seen or _bgp_apply.nothing(LAB))["established"] == 4 * 2 + 2
+
+
+def test_only_nodes_that_become_reflectors_blink() -> None:
+    api = FakeCalico(LAB)
+    run(api, LAB)
+    assert {pair for pair in api.lost if not set(pair) & set(REFLECTORS)} == set()
+
+
+def test_a_session_that_never_comes_up_leaves_the_mesh_and_is_named_with_both_ends() -> None:
+    api = FakeCalico(LAB)
+    api.broken = {frozenset(("w4", "w1"))}
+    with pytest.raises(_bgp_apply.GateShut) as shut:
+        run(api, LAB)
+    assert "w4 (10.20.2.22, AS 64512) <-> reflector w1 (10.20.1.21, AS 64512)" in str(shut.value)
+    assert "w4 sees Active, w1 sees Active" in str(shut.value)
+    assert "sessions-with-w1 did not open within 20 s" in str(shut.value)
+    assert api.mesh is True
+    assert "patch nodes/w3" not in api.writes
+
+    api.broken = set()
+    run(api, LAB)
+    assert api.mesh is False
+    assert unchanged(api, LAB)
+
+
+def test_a_switch_that_does_not_answer_is_named_and_the_rest_is_done() -> None:
+    api = FakeCalico(LAB)
+    api.broken = {TOR1}
+    with pytest.raises(_bgp_apply.GateShut) as shut:
+        run(api, LAB)
+    message = str(shut.value)
+    assert "w1 (10.20.1.21, AS 64512) <-> switch tor1 (10.20.1.1, AS 64901): w1 sees Active" in message
+    assert "tor2" not in message
+    assert api.mesh is False
+    api.broken = set()
+    run(api, LAB)
+    assert unchanged(api, LAB)
+
+
+def test_a_broken_session_is_reported_by_a_run_that_has_nothing_to_change() -> None:
+    api = settled()
+    api.broken = {TOR1}
+    with pytest.raises(_bgp_apply.GateShut, match="all-sessions"):
+        run(api, LAB)
+    assert api.writes == []
+
+
+def test_a_dead_worker_is_left_out_at_once_and_named() -> None:
+    api = FakeCalico(LAB)
+    api.ready("w4", "Unknown")
+    runner = run(api, LAB)
+    assert api.mesh is False
+    assert runner.left_out() == {"w4": "is down (its kubelet does not answer)"}
+    assert max(passed.seconds for passed in runner.passed) < 8
+
+
+@pytest.mark.parametrize(
+    ("break_it", "reason"),
+    [
+        (lambda api: api.silent.add("w4"), "has not reported its BGP state"),
+        (lambda api: api.ready("w4", "False"), "is not Ready"),
+    ],
+)
+def test_a_node_that_says_nothing_is_waited_for_once(break_it: Callable[[FakeCalico], None], reason: str) -> None:
+    api = FakeCalico(LAB)
+    break_it(api)
+    runner = run(api, LAB, report=8)
+    assert runner.left_out() == {"w4": reason}
+    assert [passed.seconds >= 8 for passed in runner.passed] == [True, False, False]
+
+
+def test_a_node_that_starts_to_report_in_time_is_not_left_out() -> None:
+    api = FakeCalico(LAB)
+    api.silent.add("w4")
+    heard = []
+    clock = Clock()
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if clock.now > 4:
+            heard.append(clock.now)
+            api.silent.clear()
+
+    runner = _bgp_apply.Runner(api, LAB, _bgp_apply.Patience(20, 15), clock, sleep)
+    runner.run(_bgp_plan.plan(LAB, _bgp_apply.observe(api)))
+    assert heard
+    assert runner.left_out() == {}
+
+
+def test_a_dead_reflector_is_left_out_while_another_lives() -> None:
+    api = FakeCalico(LAB)
+    api.ready("w1", "Unknown")
+    runner = run(api, LAB)
+    assert api.mesh is False
+    assert "w1" in runner.left_out()
+    # The living one goes first: the dead one alone could never open the gate.
+    assert api.writes.index("patch nodes/w3") < api.writes.index("patch nodes/w1")
+    assert not {pair for pair in api.lost if "w3" not in pair and "w1" not in pair}
+
+
+def test_the_mesh_stays_when_no_reflector_lives() -> None:
+    api = FakeCalico(LAB)
+    api.ready("w1", "Unknown")
+    api.ready("w3", "Unknown")
+    with pytest.raises(_bgp_apply.GateShut, match="no reflector is alive: w1 is down"):
+        run(api, LAB)
+    assert api.mesh is True
+
+
+def test_the_mesh_stays_when_no_reflector_has_joined_yet() -> None:
+    api = FakeCalico(LAB)
+    for name in REFLECTORS:
+        del api.nodes[name]
+    plan = _bgp_plan.plan(LAB, _bgp_apply.observe(api))
+    assert "reflector w1 is no node of the cluster; a later run adds it." in plan.warnings
+    with pytest.raises(_bgp_apply.GateShut, match="w1 is not a node of the cluster"):
+        run(api, LAB)
+    assert api.mesh is True
+
+
+def test_a_node_that_has_not_joined_yet_is_no_news() -> None:
+    api = FakeCalico(LAB)
+    del api.nodes["w4"]
+    runner = run(api, LAB)
+    assert runner.left_out() == {}
+    assert runner.passed[0].left_out == {"w4": "is not a node of the cluster"}
+    assert unchanged(api, LAB)
+
+
+def test_the_mesh_stays_when_routes_are_held_as_unreachable() -> None:
+    api = FakeCalico(LAB)
+    api.unreachable = {("w4", "w2")}
+    with pytest.raises(_bgp_apply.GateShut, match=r"w4 holds \S+ of w2 as unreachable"):
+        run(api, LAB)
+    assert api.mesh is True
+
+
+def test_the_mesh_stays_when_a_route_is_missing() -> None:
+    gate = _bgp_plan.Gate("g", "r", tuple(_bgp_plan.reflector_links(LAB, LAB.reflectors)), routes=True)
+    seen = _bgp_apply.watch(settled())
+    assert _bgp_plan.judge(gate, LAB, seen, patient=False).unmet == ()
+    poor = replace(seen.reports["w2"], learned=frozenset())
+    verdict = _bgp_plan.judge(gate, LAB, replace(seen, reports={**seen.reports, "w2": poor}), patient=False)
+    assert len(verdict.unmet) == 4
+    assert all(line.startswith("w2 has no route to 10.21.") for line in verdict.unmet)
+
+
+def test_routes_outside_the_pools_are_no_matter() -> None:
+    gate = _bgp_plan.Gate("g", "r", tuple(_bgp_plan.reflector_links(LAB, LAB.reflectors)), routes=True)
+    seen = _bgp_apply.watch(settled())
+    odd = replace(seen.reports["w2"], blocks=seen.reports["w2"].blocks | {"10.22.0.0/16", "nonsense"})
+    assert not _bgp_plan.judge(gate, LAB, replace(seen, reports={**seen.reports, "w2": odd}), False).unmet
+
+
+def test_adding_a_reflector_keeps_every_path_between_other_nodes() -> None:
+    api = settled()
+    more = _bgp.topology(two_racks(("w1", "w2", "w3")))
+    api.wire(more)
+    runner = run(api, more)
+    assert api.writes == ["patch nodes/w2"]
+    assert [passed.gate for passed in runner.passed] == ["sessions-with-w2", "all-sessions"]
+    assert api.lost == set()
+
+
+def test_removing_a_reflector_first_sees_the_others_carry_everything() -> None:
+    api = settled(_bgp.topology(two_racks(("w1", "w2", "w3"))))
+    api.wire(LAB)
+    runner = run(api, LAB)
+    assert api.writes == ["patch nodes/w2"]
+    assert [passed.gate for passed in runner.passed] == ["all-sessions", "w2-is-a-client"]
+    labels = api.nodes["w2"]["metadata"]
+    assert objects.REFLECTOR_LABEL not in labels["labels"]
+    assert objects.CLUSTER_ID_ANNOTATION not in labels["annotations"]
+    assert unchanged(api, LAB)
+
+
+def test_a_reflector_stays_while_the_remaining_one_is_not_in_session_with_all() -> None:
+    api = settled()
+    single = _bgp.topology(two_racks(("w3",)))
+    api.wire(single)
+    api.broken = {frozenset(("w2", "w3"))}
+    with pytest.raises(_bgp_apply.GateShut, match=r"w2 .* reflector w3"):
+        run(api, single)
+    assert api.writes == []
+
+
+def test_without_reflectors_the_mesh_comes_back_before_they_go() -> None:
+    api = settled()
+    none = _bgp.topology(two_racks(()))
+    runner = run(api, none)
+    assert [line for line in api.writes if "status" not in line] == [
+        "patch bgpconfigurations/default",
+        "delete bgppeers/lab-r1-tor1",
+        "delete bgppeers/lab-r2-tor2",
+        "patch nodes/w1",
+        "patch nodes/w3",
+        "delete bgppeers/lab-clients",
+        "delete bgppeers/lab-reflectors",
+        "delete bgpfilters/lab-switches",
+    ]
+    assert [passed.gate for passed in runner.passed] == ["mesh-is-up", "w1-joined-the-mesh", "w3-joined-the-mesh"]
+    assert api.mesh is True
+    assert unchanged(api, none)
+
+
+def test_a_changed_as_number_patches_only_the_peer() -> None:
+    api = settled()
+    rack = replace(two_racks().racks["r1"], as_number=64999)
+    changed = _bgp.topology(with_racks(two_racks(), {"r1": rack}))
+    api.wire(changed)
+    run(api, changed)
+    assert api.writes == ["patch bgppeers/lab-r1-tor1"]
+
+
+def test_a_rack_moves_to_another_switch_before_the_old_one_goes() -> None:
+    api = settled()
+    estate = two_racks(extra=[host("tor1b", "10.20.1.2", "r1", "switches")])
+    moved = _bgp.topology(with_racks(estate, {"r1": replace(estate.racks["r1"], switches=("tor1b",))}))
+    api.wire(moved)
+    runner = run(api, moved)
+    assert api.writes == ["create bgppeers/lab-r1-tor1b", "delete bgppeers/lab-r1-tor1"]
+    assert [passed.gate for passed in runner.passed] == ["all-sessions"]
+
+
+def test_what_others_made_stays_and_is_named() -> None:
+    api = settled()
+    foreign = {"metadata": {"name": "theirs"}, "spec": {"nodeSelector": "all", "peerIP": "10.20.1.77", "asNumber": 1}}
+    foreign["spec"]["nodeSelector"] = "x == 'y'"
+    api.store[objects.PEERS]["theirs"] = foreign
+    other = {"metadata": {"name": "other", **objects.ownership("other-estate")}, "spec": foreign["spec"]}
+    api.store[objects.PEERS]["other"] = other
+    api.nodes["w2"]["metadata"]["labels"][objects.REFLECTOR_LABEL] = "true"
+    plan = _bgp_plan.plan(LAB, _bgp_apply.observe(api))
+    assert plan.writes == ()
+    assert [warning.split()[0] for warning in plan.warnings] == ["BGPPeer/other", "BGPPeer/theirs", "w2"]
+
+
+def test_drift_of_ours_is_repaired() -> None:
+    api = settled()
+    api.store[objects.PEERS]["lab-r1-tor1"]["spec"].update({"asNumber": 1, "ttlSecurity": 3})
+    del api.store[objects.PEERS]["lab-clients"]
+    api.store[objects.FILTERS]["lab-switches"]["spec"]["importV4"] = []
+    run(api, LAB)
+    assert sorted(api.writes) == [
+        "create bgppeers/lab-clients",
+        "patch bgpfilters/lab-switches",
+        "patch bgppeers/lab-r1-tor1",
+    ]
+    assert "ttlSecurity" not in api.store[objects.PEERS]["lab-r1-tor1"]["spec"]
+    assert unchanged(api, LAB)
+
+
+def test_a_pool_with_our_network_is_taken_over_and_not_doubled() -> None:
+    api = FakeCalico(LAB)
+    api.store[objects.POOLS]["default-ipv4-ippool"] = {
+        "metadata": {"name": "default-ipv4-ippool"},
+        "spec": {
+            "cidr": "10.21.0.0/16",
+            "blockSize": 26,
+            "ipipMode": "Always",
+            "natOutgoing": True,
+            "vxlanMode": "Never",
+        },
+    }
+    run(api, LAB)
+    assert list(api.store[objects.POOLS]) == ["default-ipv4-ippool"]
+    spec = api.store[objects.POOLS]["default-ipv4-ippool"]["spec"]
+    assert (spec["ipipMode"], spec["natOutgoing"], spec["allowedUses"]) == ("Never", False, ["Workload", "Tunnel"])
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "said"),
+    [
+        ("bare-metal", {"cidr": "10.77.0.0/16"}, "network of a pool cannot be changed"),
+        ("other", {"cidr": "10.21.0.0/16", "blockSize": 24}, "block size of a pool cannot be changed"),
+    ],
+)
+def test_what_a_pool_cannot_become_is_refused_before_the_first_write(
+    name: str, spec: dict[str, object], said: str
+) -> None:
+    api = FakeCalico(LAB)
+    api.store[objects.POOLS][name] = {"metadata": {"name": name}, "spec": spec}
+    with pytest.raises(_bgp.TopologyError, match=said):
+        run(api, LAB)
+    assert api.writes == []
+
+
+def test_a_pool_that_is_no_longer_wanted_gives_out_no_more_addresses() -> None:
+    api = settled()
+    moved = replace(LAB, pools=(replace(LAB.pools[0], name="new", cidr=IPv4Network("10.31.0.0/16")),))
+    plan = _bgp_plan.plan(moved, _bgp_apply.observe(api))
+    (write,) = [write for write in plan.writes if write.name == "bare-metal"]
+    assert write.body == {"spec": {"disabled": True}}
+    assert any("IPPool/bare-metal" in warning for warning in plan.warnings)
+
+
+def test_another_cluster_as_is_a_warning() -> None:
+    api = settled()
+    plan = _bgp_plan.plan(replace(LAB, as_number=64600), _bgp_apply.observe(api))
+    assert any("from 64512 to 64600" in warning for warning in plan.warnings)
+
+
+def test_mesh_settings_that_need_the_mesh_go_with_it() -> None:
+    api = FakeCalico(LAB)
+    api.store[objects.CONFIGURATIONS]["default"] = {
+        "metadata": {"name": "default"},
+        "spec": {"nodeMeshMaxRestartTime": "1m", "logSeverityScreen": "Info"},
+    }
+    run(api, LAB)
+    spec = api.store[objects.CONFIGURATIONS]["default"]["spec"]
+    assert spec == {"asNumber": 64512, "nodeToNodeMeshEnabled": False, "logSeverityScreen": "Info"}
+
+
+def test_an_older_schema_keeps_the_next_hop_by_its_own_field() -> None:
+    api = FakeCalico(LAB)
+    api.schema = {"keepOriginalNextHop"}
+    run(api, LAB)
+    assert api.store[objects.PEERS]["lab-r1-tor1"]["spec"]["keepOriginalNextHop"] is True
+    assert unchanged(api, LAB)
+
+
+def test_a_label_without_a_cluster_id_is_made_whole_in_one_patch() -> None:
+    api = settled()
+    del api.nodes["w1"]["metadata"]["annotations"][objects.CLUSTER_ID_ANNOTATION]
+    run(api, LAB)
+    assert api.writes == ["patch nodes/w1"]
+
+
+def test_never_two_reflectors_of_a_rack_at_once_and_the_first_alone() -> None:
+    def speaker(name: str, rack: str) -> _bgp.Speaker:
+        return _bgp.Speaker(name, IPv4Address("10.0.0.1"), rack)
+
+    waiting = [speaker("a1", "a"), speaker("a2", "a"), speaker("b1", "b"), speaker("b2", "b"), speaker("c1", "c")]
+    waves = _bgp_plan._waves(waiting, canary=True)
+    assert [[s.name for s in wave] for wave in waves] == [["a1"], ["a2", "b1", "c1"], ["b2"]]
+    assert [[s.name for s in wave] for wave in _bgp_plan._waves(waiting, canary=False)] == [
+        ["a1", "b1", "c1"],
+        ["a2", "b2"],
+    ]
+    assert _bgp_plan._waves([], canary=True) == []
+
+
+def test_a_plan_for_a_cluster_that_is_still_to_be_made_is_the_plan_that_is_carried_out() -> None:
+    foreseen = _bgp_plan.plan(LAB, _bgp_apply.nothing(LAB))
+    api = FakeCalico(LAB)
+    runner = run(api, LAB)
+    assert [write.step for write in foreseen.writes] == [write.step for write in runner.done]
+
+
+def test_a_long_complaint_is_cut() -> None:
+    api = FakeCalico(LAB)
+    api.broken = {frozenset((one, other)) for one in api.nodes for other in REFLECTORS if one != other}
+    many = replace(LAB, speakers=(*LAB.speakers, *(_extra(n) for n in range(20))))
+    big = FakeCalico(many)
+    big.broken = {frozenset((one, "w1")) for one in big.nodes if one != "w1"}
+    with pytest.raises(_bgp_apply.GateShut, match="and 12 more"):
+        run(big, many)
+
+
+def _extra(number: int) -> _bgp.Speaker:
+    return _bgp.Speaker(f"x{number}", IPv4Address("10.20.1.100") + number, "r1")
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_any_topology_by_way_of_any_kill_ends_the_same_and_loses_only_the_changing_node(seed: int) -> None:
+    chance = random.Random(seed)
+    start, end = _random(chance), _random(chance)
+    api = FakeCalico(start, delay=chance.choice([1, 2, 4]))
+    run(api, start)
+    api.boot(end)
+    api.settle()
+    api.wire(end)
+    api.writes.clear()
+    changing = {speaker.name for speaker in {*start.reflectors, *end.reflectors}}
+    for _ in range(60):
+        api.kill_after = len(api.writes) + chance.randint(1, 4)
+        try:
+            run(api, end, gate=40)
+            break
+        except Killed:
+            continue
+    api.kill_after = None
+    run(api, end, gate=40)
+    assert unchanged(api, end)
+    assert {pair for pair in api.lost if not set(pair) & changing} == set()
+    fresh = FakeCalico(end)
+    run(fresh, end)
+    assert {n: o["spec"] for n, o in api.store[objects.PEERS].items()} == {
+        n: o["spec"] for n, o in fresh.store[objects.PEERS].items()
+    }
+    assert api.mesh == fresh.mesh
+
+
+def _random(chance: random.Random) -> _bgp.Topology:
+    """One to three racks of the same nodes, each with one or two switches and up to two reflectors, or none at all."""
+    racks = [f"r{number}" for number in range(1, 4)]
+    speakers, sessions = [], []
+    with_reflectors = chance.random() > 0.15
+    for index, rack in enumerate(racks, 1):
+        count = chance.choice([0, 1, 2]) if with_reflectors else 0
+        chosen = set(chance.sample(range(4), count))
+        if index == 1 and with_reflectors and not chosen:
+            chosen = {0}
+        number = 64900 + index + chance.choice([0, 0, 10])
+        for place in range(4):
+            address = IPv4Address(f"10.20.{index}.{place + 11}")
+            cluster_id = IPv4Address(f"244.0.0.{index}") if place in chosen else None
+            speakers.append(_bgp.Speaker(f"n{index}{place}", address, rack, cluster_id))
+            for switch in range(1, chance.choice([2, 2, 3])) if cluster_id else ():
+                sessions.append(
+                    _bgp.Session(
+                        f"n{index}{place}",
+                        address,
+                        64512,
+                        f"tor{index}{switch}",
+                        IPv4Address(f"10.20.{index}.{switch}"),
+                        number,
+                        rack,
+                    )
+                )
+    # Each reflector of a rack peers with all its switches, as topology() has it.
+    whole = {
+        (s.node, other.switch): replace(s, switch=other.switch, switch_address=other.switch_address)
+        for s in sessions
+        for other in sessions
+        if s.rack == other.rack
+    }
+    return replace(LAB, speakers=tuple(speakers), sessions=tuple(whole.values()))
