@@ -45,6 +45,8 @@ mkdir -p /sys/fs/bpf
 mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
 mount --make-rshared /
 """
+# Every machine would store the kernel log of all.
+JOURNAL_SETTINGS = "[Journal]\nReadKMsg=no\nRuntimeMaxUse=16M\nSystemMaxUse=64M\n"
 # They look at disks that no container has, or fetch packages.
 MASKED_UNITS = (
     "e2scrub_reap.service",
@@ -90,6 +92,7 @@ def files_of(machine: Machine, topology: Topology, credentials: Credentials, lab
             "/etc/ssh/sshd_config.d/lab.conf",
             "HostKey /etc/ssh/ssh_host_ed25519_key\nPermitRootLogin prohibit-password\nUseDNS no\n",
         ),
+        File("/etc/systemd/journald.conf.d/lab.conf", JOURNAL_SETTINGS),
         File("/usr/local/sbin/lab-machine", MACHINE_SCRIPT, 0o755),
         File(unit, MACHINE_UNIT_TEXT),
         File(f"/etc/systemd/system/sysinit.target.wants/{MACHINE_UNIT}", link=unit),

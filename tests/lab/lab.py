@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab import build, cgroups, keys, network, services, station
+from tests.lab import build, cgroups, keys, limits, network, services, station
 from tests.lab.errors import LabError
 from tests.lab.host import Host, is_switched_on
 from tests.lab.identity import Identity, bridge_of
@@ -67,6 +67,7 @@ def up(identity: Identity, inventory: Path, names: Sequence[str] = ()) -> Lab:
     with state.lock():
         lab = _open(identity, state, inventory, listing, topology)
         artifacts = build.ensure(say)
+        limits.raise_limits()
         _remove_machines_not_in(lab)
         _ensure_network(lab)
         paths = services.ServicePaths(artifacts.mirror_dir, artifacts.registry_storage)
@@ -134,24 +135,28 @@ def _ensure_network(lab: Lab) -> None:
 
 def _bring_up(lab: Lab, wanted: Sequence[Host], images: dict[str, Path]) -> None:
     ports = network.devices(lab.identity.namespace)
-    off = []
+    off, booting = [], []
     for host in wanted:
-        if host.observe(ports).state == "off":
-            off.append(host)
-        elif not host.repair_network(ports):
+        power = host.observe(ports).state
+        if power != "off" and not host.repair_network(ports):
             say(f"{host.name} has lost its network namespace: power-cycled")
             host.kill()
+            power = "off"
+        if power == "off":
             off.append(host)
-    if not off:
+        elif power == "booting":
+            booting.append(host)
+    if not off and not booting:
         return
-    with step(f"booting {_counted(off)}"):
+    with step(f"booting {_counted([*off, *booting])}"):
         started = dict(
             zip(off, _each(lambda host: host.boot(images[host.machine.kind], lab.topology), off), strict=True)
         )
         for host, (_, replaced) in started.items():
             if replaced:
                 say(f"{host.name}: its disk was made for another inventory or build; it got a new one")
-        _wait_for_boot(lab, {host: process for host, (process, _) in started.items()})
+        processes = {host: process for host, (process, _) in started.items()}
+        _wait_for_boot(lab, {**processes, **dict.fromkeys(booting)})
 
 
 def _counted(hosts: Iterable[Host]) -> str:
@@ -161,15 +166,18 @@ def _counted(hosts: Iterable[Host]) -> str:
     return " and ".join(f"{count} {kind if count == 1 else plural[kind]}" for count, kind in counts)
 
 
-def _wait_for_boot(lab: Lab, started: dict[Host, subprocess.Popen[bytes]]) -> None:
-    """Wait until every machine answers ssh; LabError with the console of those that don't."""
+def _wait_for_boot(lab: Lab, started: Mapping[Host, subprocess.Popen[bytes] | None]) -> None:
+    """Wait until every machine answers ssh; LabError with the console of those that don't.
+
+    There is no process for a machine that was switched on before.
+    """
     waiting = dict(started)
     failed: list[Host] = []
     deadline = time.monotonic() + BOOTED_WITHIN_SECONDS
     while waiting and time.monotonic() < deadline:
         ports = network.devices(lab.identity.namespace)
         for host, process in list(waiting.items()):
-            if not is_switched_on(process):
+            if process is not None and not is_switched_on(process):
                 failed.append(host)
                 del waiting[host]
             elif host.observe(ports).state == "running":
@@ -178,7 +186,8 @@ def _wait_for_boot(lab: Lab, started: dict[Host, subprocess.Popen[bytes]]) -> No
     failed.extend(waiting)
     if failed:
         consoles = (f"{host.name} ({host.console}):\n{host.console_tail()}" for host in failed)
-        raise LabError("these machines did not boot; their consoles end with:\n" + "\n\n".join(consoles))
+        remedy = "`./lab kill HOST` and `./lab up` try again"
+        raise LabError(f"these machines did not boot; {remedy}; their consoles end with:\n" + "\n\n".join(consoles))
 
 
 def _wait_for_fabric(lab: Lab) -> None:
