@@ -22,11 +22,19 @@ def main(arguments: list[str]) -> int:
         action="append",
         help="build only this (kwok, components/etcd, rootfs/host, ...); its inputs must be there; repeatable",
     )
+    parser.add_argument(
+        "--prune",
+        action="store_true",
+        help="remove what earlier versions of this checkout built; labs of other checkouts that use it must be down",
+    )
     options = parser.parse_args(arguments)
     plan = Plan(Store(cache_root()))
     try:
         if options.list:
             print_list(plan)
+        elif options.prune:
+            for path in plan.store.prune(plan.items()):
+                print(f"removed {path}")
         elif options.only:
             for path in plan.ensure_named(options.only):
                 print(path)

@@ -7,11 +7,12 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,15 @@ class Item:
         return f"{self.kind}/{self.name}"
 
 
+def _is_key_of(path: Path, item: Item) -> bool:
+    return re.fullmatch(r"[0-9a-f]{16}", path.name.removeprefix(f"{item.name}-")) is not None
+
+
+def _remove(directory: Path) -> None:
+    """A killed mmdebstrap may have left mounts of the machine's own directories below it: they are not entered."""
+    subprocess.run(["rm", "-rf", "--one-file-system", str(directory)], check=True)
+
+
 @dataclass(frozen=True)
 class Store:
     """Built items below `root`, as `<kind>/<name>-<key>`."""
@@ -92,11 +102,25 @@ class Store:
                 self._build(item, path)
         return path
 
+    def prune(self, keep: Iterable[Item]) -> list[Path]:
+        """Remove every other key of the kinds and names in `keep`; the removed paths."""
+        kept = list(keep)
+        paths = {self.path(item) for item in kept}
+        removed = []
+        for item in kept:
+            with self._lock(item):
+                stale = [
+                    p for p in self.path(item).parent.glob(f"{item.name}-*") if p not in paths and _is_key_of(p, item)
+                ]
+                for path in stale:
+                    _remove(path)
+                removed += stale
+        return removed
+
     def _build(self, item: Item, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".{item.name}.tmp"
-        # A killed mmdebstrap may have left mounts of the machine's own directories below it.
-        subprocess.run(["rm", "-rf", "--one-file-system", str(temporary)], check=True)
+        _remove(temporary)
         temporary.mkdir()
         self.log(item.kind, item.name).unlink(missing_ok=True)
         started = time.monotonic()

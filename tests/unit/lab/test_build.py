@@ -100,6 +100,17 @@ class TestStore:
         assert list(path.iterdir()) == []
         assert others.exists()
 
+    def test_prune_removes_other_keys_of_the_same_name_only(self, tmp_path: Path) -> None:
+        store = quiet(tmp_path)
+        old, new = (self.item(nothing, key=key * 16) for key in ("a", "b"))
+        longer = self.item(nothing, name="thing-2", key="c" * 16)
+        for item in (old, new, longer):
+            store.ensure(item)
+        assert store.prune([new]) == [store.path(old)]
+        assert not store.has(old)
+        assert store.has(new)
+        assert store.has(longer)
+
     def test_two_at_a_time_build_it_once(self, tmp_path: Path) -> None:
         lines: list[str] = []
         calls: list[Path] = []
