@@ -48,7 +48,6 @@ _PROTECTED = {
         ("beta.kubernetes.io/", "the kubelet writes it"),
         ("node-role.kubernetes.io/control-plane", "kubeadm writes it"),
         ("node-role.kubernetes.io/master", "kubeadm wrote it"),
-        (OWN_PREFIX, "it is this collection's own record"),
     ),
     "annotation": (
         ("kubeadm.alpha.kubernetes.io/", "kubeadm writes it"),
