@@ -1,4 +1,4 @@
-"""Limits of the machine's kernel that all containers share, and that a few dozen systemds and kubelets would exhaust."""
+"""Limits of the machine's kernel that all containers share, and that a few dozen systemds would exhaust."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.lab.progress import say
 
-# Without an inotify instance to watch its mounts with, a systemd waits for them for ever. The default, 128, is not enough
-# for two labs. Raised and never lowered: others may rely on it by the time a lab goes down.
+# Without an inotify instance to watch its mounts with, a systemd waits for them for ever. The default, 128, is not
+# enough for two labs. Raised and never lowered: others may rely on it by the time a lab goes down.
 AT_LEAST = {
     "fs.inotify.max_user_instances": 8192,
     "fs.inotify.max_user_watches": 524288,
