@@ -265,11 +265,19 @@ def _with_derived_files(wanted: Wanted, host: Host) -> list[_host_files.FileWant
 
 
 def _validate(host: Host, plan: Plan, check: bool) -> tuple[list[Finding], list[str]]:
-    directory = tempfile.mkdtemp(prefix="hybridk8s-")
+    directory = tempfile.mkdtemp(prefix="hybridk8s-") if check else _candidates(host)
     try:
         return _host_files.validate(host, plan.files.changes, directory, check)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _candidates(host: Host) -> str:
+    """An empty private directory, always the same so that nothing of a killed run stays: contents may be secrets."""
+    directory = host.at(f"{RECORDS}/.candidates")
+    shutil.rmtree(directory, ignore_errors=True)
+    os.mkdir(directory, 0o700)
+    return directory
 
 
 def _changed_paths(changes: Sequence[_host_files.FileChange]) -> list[str]:

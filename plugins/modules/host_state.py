@@ -253,9 +253,17 @@ ARGUMENT_SPEC = {
 }
 
 
+class QuietModule(AnsibleModule):
+    """Keeps the options out of the host's log: they hold the contents of files, secrets among them."""
+
+    def log(self, msg: str, log_args: dict | None = None) -> None:
+        if not log_args:
+            super().log(msg)
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    # no_log keeps all contents out of the host's log; results and diffs need those that are no secret.
+    module = QuietModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    # no_log masks all contents where options are refused; results and diffs need those that are no secret.
     module.no_log_values = {file["content"] for file in module.params["files"] if _is_secret(file)}
     try:
         outcome = converge(parse(module.params), Host(), check=module.check_mode)

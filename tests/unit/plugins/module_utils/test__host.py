@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ RUNTIME: dict[str, Any] = {
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("tmp")))
     monkeypatch.setattr(host_units, "SETTLE_SECONDS", 0.0)
     # Tests need no power cut.
     monkeypatch.setattr(base.os, "fsync", lambda _descriptor: None)
@@ -89,6 +91,7 @@ def assert_in_order(machine: Machine) -> None:
         assert unit.runs_with == tuple((machine.root / path.lstrip("/")).read_bytes() for path in unit.reads), name
     assert machine.units["firewall.service"].active == "inactive"
     assert list(machine.root.rglob(".*.hybridk8s")) == []
+    assert not machine.exists("/var/lib/hybridk8s/host_state/.candidates")
 
 
 def test_a_host_is_brought_to_the_state_and_stays(machine: Machine) -> None:
@@ -96,6 +99,7 @@ def test_a_host_is_brought_to_the_state_and_stays(machine: Machine) -> None:
     planned = run(machine, RUNTIME, check=True)
     assert machine.tree() == before
     assert not machine.exists("/var")
+    assert os.listdir(tempfile.gettempdir()) == []
     outcome = run(machine, RUNTIME)
     assert_in_order(machine)
     # An optional setting that is missing may come with a module, so the plan counts on it.
@@ -198,7 +202,7 @@ def test_a_refused_file_changes_nothing_at_all(machine: Machine) -> None:
     assert caught.value.applied == ()
     assert machine.tree() == before
     assert machine.verbs() == []
-    assert not [path for path in os.listdir("/tmp") if path.startswith("hybridk8s-")]
+    assert os.listdir(machine.root / "var/lib/hybridk8s/host_state") == [".lock"]
 
 
 def test_everything_that_stands_in_the_way_is_told_at_once(machine: Machine) -> None:
