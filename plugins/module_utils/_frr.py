@@ -31,7 +31,7 @@ RESTART_MINUTES = 5
 WARN_PERCENT = 80
 
 _ROUTER = re.compile(r"router bgp (\d+)$")
-_ESTATE = re.compile(r"[a-z0-9]([-a-z0-9]{0,40}[a-z0-9])?$")
+_ESTATE = re.compile(r"[a-z0-9]([-a-z0-9]{0,40}[a-z0-9])?")
 _PASSWORD = re.compile(r"(neighbor \S+ password) .*")
 _RESETTING = frozenset({"remote-as", "ebgp-multihop", "password", "peer-group", "update-source", "shutdown"})
 _ROUTER_WORDS = frozenset(
@@ -157,7 +157,7 @@ def hide(line: str) -> str:
 def wanted_of(params: Mapping[str, Any]) -> Wanted:
     """The module's options as :class:`Wanted`; raises :class:`FrrError` naming the option that is wrong."""
     estate = params["estate"]
-    if not _ESTATE.match(estate):
+    if not _ESTATE.fullmatch(estate):
         raise FrrError(f"estate: {estate!r} is not a DNS label. Use the inventory's estate_name.")
     timers = params.get("timers") or {}
     wanted = Wanted(
@@ -493,7 +493,7 @@ def commands(configuration: Configuration, wanted: Wanted, parts: Parts) -> list
             before += [f"route-map {new.name}", *(f" {line}" for line in (*stale, *new.lines)), "exit"]
         elif new is not None:
             (inside if new.kind == PEER_GROUP else joining).extend(_changes(old.lines if old else (), new.lines))
-            family += _changes(old.family if old else (), new.family)
+            family += _changes(old.family if old else (), _needed(old, new, configuration.default_unicast))
     # A group can only go after its members; peers sort before "ESTATE-...".
     router = [*sorted(leaving), *inside, *_in_family(family), *joining]
     if router:
@@ -529,6 +529,13 @@ def _changes(old: Sequence[str], new: Sequence[str]) -> list[str]:
     return [*stale, *(line for line in new if line not in old)]
 
 
+def _needed(old: Part | None, new: Part, default_unicast: bool) -> list[str]:
+    """The family lines to load: where FRR activates by itself, only a deactivated group needs the line."""
+    activate = f"neighbor {new.name} activate"
+    implied = default_unicast and not (old and f"no {activate}" in old.family)
+    return [line for line in new.family if not (implied and line == activate)]
+
+
 def _in_family(lines: Sequence[str]) -> list[str]:
     return [FAMILY, *(f" {line}" for line in lines), "exit-address-family"] if lines else []
 
@@ -538,6 +545,7 @@ def merge(text: str, wanted: Wanted, parts: Parts) -> str:
     kept = _without_ours(text, wanted.estate)
     if not parts:
         return "".join(f"{line}\n" for line in kept)
+    tail = [line for line in kept[-3:] if line.strip() == "end"]
     peers = [part for part in parts.values() if part.kind in (PEER_GROUP, NEIGHBOUR)]
     lines = [f" {line}" for part in peers for line in part.lines]
     family = [f"  {line}" for part in peers for line in part.family]
@@ -548,7 +556,6 @@ def merge(text: str, wanted: Wanted, parts: Parts) -> str:
             tops += part.lines
         elif part.kind == ROUTE_MAP:
             tops += [f"route-map {part.name}", *(f" {line}" for line in part.lines), "exit"]
-    tail = [line for line in kept[-3:] if line.strip() == "end"]
     return "\n".join([*_trimmed(kept), "!", *tops, "!", *tail]) + "\n"
 
 
