@@ -96,7 +96,7 @@ def nodes_in_rack(estate: model.Estate, rack: str) -> tuple[model.Host, ...]:
 
 
 def reflectors_in_rack(estate: model.Estate, rack: str) -> tuple[model.Host, ...]:
-    return tuple(host for host in estate.reflectors if host.rack == rack)
+    return tuple(host for host in estate.reflectors if host.rack == rack and host.is_node)
 
 
 def rack_cluster_id(estate: model.Estate, rack: str) -> IPv4Address:

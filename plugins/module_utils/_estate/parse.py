@@ -56,8 +56,8 @@ ESTATE_VARIABLES: tuple[str, ...] = (
     "estate_mirror",
     "estate_cloud",
 )
-# Given to one run (-e), not a description of the estate.
-RUN_VARIABLES: tuple[str, ...] = ("estate_report",)
+# For the control station (-e, or group_vars): not a description of the estate.
+RUN_VARIABLES: tuple[str, ...] = ("estate_kubeconfig", "estate_report")
 REQUIRED_ESTATE_VARIABLES: tuple[str, ...] = ("estate_name", "estate_kubernetes_version", "estate_networks")
 
 HOST_VARIABLES: tuple[str, ...] = (
@@ -441,7 +441,8 @@ def _estate_wide(reader: _Reader, hosts: Mapping[str, Mapping[str, Any]], lost: 
                 "Set it once, in group_vars/all.",
             )
         values[name] = next(value for value in (common, *(value for value, _holders in groups)) if value is not _ABSENT)
-    for name in REQUIRED_ESTATE_VARIABLES:
+    racks = any(variables.get("rack") is not None for variables in hosts.values())
+    for name in (*REQUIRED_ESTATE_VARIABLES, *(("estate_racks",) if racks else ())):
         if values.get(name) is None and not any(variable == name for _host, variable in lost):
             reader.report("ES002-missing-variable", "", name, "it is not set.", f"Set {name} in group_vars/all.")
     return values
@@ -599,9 +600,9 @@ def _hosts(
 def _host(
     reader: _Reader, name: str, variables: Mapping[str, Any], groups: frozenset[str], rack_of_switch: str
 ) -> model.Host:
-    for variable in variables:
-        _look_for_misspelling(reader, name, str(variable), variables)
     host = model.Host(name, groups)
+    for variable in variables if host.is_node else ():
+        _look_for_misspelling(reader, name, str(variable), variables)
     node_class = reader.choice(name, "node_class", variables.get("node_class"), model.NODE_CLASSES)
     class_is_assumed = not node_class and host.is_node and not groups & {model.BARE_METAL_GROUP, model.CLOUD_VMS_GROUP}
     if not node_class and host.is_node:

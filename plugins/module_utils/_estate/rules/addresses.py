@@ -37,7 +37,7 @@ def host_without_rack(estate: model.Estate) -> Iterator[Problem]:
 @rule("ES202-unknown-rack", ERROR, "nothing can be derived from a rack that is not described", _ROUTING)
 def unknown_rack(estate: model.Estate) -> Iterator[Problem]:
     for host in estate.hosts.values():
-        if host.rack and host.rack not in estate.racks:
+        if host.rack and estate.racks and host.rack not in estate.racks:
             guess = did_you_mean(host.rack, estate.racks)
             yield Problem(
                 host.name,

@@ -174,7 +174,7 @@ def switch_in_two_racks(estate: model.Estate) -> Iterator[Problem]:
 def switch_without_rack(estate: model.Estate) -> Iterator[Problem]:
     placed = {name for rack in estate.racks.values() for name in rack.switches}
     for host in estate.switches:
-        if host.name not in placed:
+        if estate.racks and host.name not in placed:
             yield Problem(
                 host.name,
                 "estate_racks",

@@ -29,6 +29,7 @@ _OTHER_NAMES = {
     "master": model.CONTROL_PLANE_GROUP,
     "kube_node": model.WORKERS_GROUP,
     "nodes": model.WORKERS_GROUP,
+    "k8s": model.KUBERNETES_GROUP,
     "k8s_cluster": model.KUBERNETES_GROUP,
     "calico_rr": model.REFLECTORS_GROUP,
     "tors": model.SWITCHES_GROUP,

@@ -17,6 +17,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._re
     Problem,
     rule,
 )
+from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm import kubelet_may_set
 
 _SYNTAX = "Kubernetes: Labels and Selectors, syntax and character set"
 _WELL_KNOWN = "Kubernetes: Well-Known Labels, Annotations and Taints"
@@ -26,18 +27,6 @@ _PREFIX_PART = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _MOST_ANNOTATION_BYTES = 256 * 1024
 _KUBELET_OWNED = ("kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch")
-_KUBELET_MAY_SET = (
-    *_KUBELET_OWNED,
-    "beta.kubernetes.io/arch",
-    "beta.kubernetes.io/instance-type",
-    "beta.kubernetes.io/os",
-    "failure-domain.beta.kubernetes.io/region",
-    "failure-domain.beta.kubernetes.io/zone",
-    "node.kubernetes.io/instance-type",
-    "topology.kubernetes.io/region",
-    "topology.kubernetes.io/zone",
-)
-_KUBELET_MAY_SET_UNDER = ("kubelet.kubernetes.io", "node.kubernetes.io")
 # Made for administrators: set through the API, never by kubelets.
 _ADMINISTRATORS = "node-restriction.kubernetes.io"
 
@@ -89,10 +78,7 @@ def label_is_ours(estate: model.Estate) -> Iterator[Problem]:
 def label_kubelet_may_not_set(estate: model.Estate) -> Iterator[Problem]:
     for host in estate.nodes.values():
         for key in host.labels:
-            prefix = key.rpartition("/")[0]
-            if not _is_kubernetes(prefix) or key in _KUBELET_MAY_SET or _is_under(prefix, _ADMINISTRATORS):
-                continue
-            if not any(_is_under(prefix, allowed) for allowed in _KUBELET_MAY_SET_UNDER):
+            if not kubelet_may_set(key) and not _is_under(key.rpartition("/")[0], _ADMINISTRATORS):
                 yield Problem(
                     host.name,
                     f"node_labels.{key}",
@@ -207,10 +193,6 @@ def _value_fault(value: str) -> str:
     if not value or _NAME.match(value):
         return ""
     return f"the value {value!r} is not at most 63 letters, digits, '-', '_' and '.', as the name of a label."
-
-
-def _is_kubernetes(prefix: str) -> bool:
-    return _is_under(prefix, "kubernetes.io") or _is_under(prefix, "k8s.io")
 
 
 def _is_under(prefix: str, domain: str) -> bool:
