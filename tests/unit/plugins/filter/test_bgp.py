@@ -1,0 +1,74 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.hybridk8s.estate.plugins.filter.bgp_topology import bgp_topology
+from ansible_collections.hybridk8s.estate.plugins.filter.switch_bgp import switch_bgp
+
+ESTATE = {
+    "estate_name": "lab",
+    "estate_kubernetes_version": "1.36.3",
+    "estate_networks": {"services": "10.22.0.0/16", "pods": {"bare_metal": "10.21.0.0/16"}},
+    "estate_bgp": {"as": 64512, "import": ["10.99.0.0/16"]},
+    "estate_racks": {"r1": {"subnet": "10.20.1.0/24", "switches": ["tor1"], "as": 64901}},
+}
+HOSTS: dict[str, dict[str, Any]] = {
+    "cp1": {**ESTATE, "ansible_host": "10.20.1.11", "rack": "r1"},
+    "w1": {**ESTATE, "ansible_host": "10.20.1.21", "rack": "r1"},
+    "tor1": {**ESTATE, "ansible_host": "10.20.1.1"},
+}
+GROUPS = {
+    "all": ["cp1", "w1", "tor1"],
+    "kubernetes": ["cp1", "w1"],
+    "control_plane": ["cp1"],
+    "workers": ["w1"],
+    "bare_metal": ["cp1", "w1"],
+    "route_reflectors": ["w1"],
+    "switches": ["tor1"],
+}
+
+
+class Watched(dict[str, Any]):
+    """Hostvars that note whose variables were read."""
+
+    def __init__(self, hosts: dict[str, Any]) -> None:
+        super().__init__(hosts)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+
+def test_both_filters_tell_of_the_same_session() -> None:
+    (session,) = bgp_topology(HOSTS, GROUPS)["sessions"]
+    switch = switch_bgp(HOSTS, GROUPS, "tor1")
+    assert switch["as_number"] == session["switch_as"] == 64901
+    assert switch["neighbours"] == [
+        {"address": session["node_address"], "remote_as": session["node_as"], "description": "w1"}
+    ]
+
+
+def test_the_switch_filter_reads_no_other_nodes() -> None:
+    hosts = Watched(HOSTS)
+    switch_bgp(hosts, GROUPS, "tor1")
+    assert hosts.read == {"w1", "tor1"}
+
+
+@pytest.mark.parametrize("switch", ["tor9", "w1"])
+def test_a_switch_that_no_rack_has(switch: str) -> None:
+    hosts = {**HOSTS, "tor9": {**ESTATE, "ansible_host": "10.20.9.1"}}
+    with pytest.raises(AnsibleFilterError, match=f"{switch}: no rack"):
+        switch_bgp(hosts, GROUPS, switch)
+
+
+def test_an_inventory_without_bgp() -> None:
+    hosts = {name: {key: value for key, value in host.items() if key != "estate_bgp"} for name, host in HOSTS.items()}
+    with pytest.raises(AnsibleFilterError, match="estate_bgp"):
+        bgp_topology(hosts, GROUPS)

@@ -1,0 +1,135 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp, _bgp_apply
+from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import EmptyCluster, KubeError
+from ansible_collections.hybridk8s.estate.plugins.modules import bgp_topology
+
+from tests.unit.plugins.module_utils.estates import two_racks
+from tests.unit.plugins.module_utils.fake_calico import FakeCalico
+
+LAB = _bgp.topology(two_racks())
+
+
+def call(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    cluster: Any,
+    check: bool = False,
+    diff: bool = False,
+    **changes: Any,
+) -> dict[str, Any]:
+    monkeypatch.setattr(bgp_topology, "open_cluster", lambda _module: cluster)
+    monkeypatch.setattr(_bgp_apply, "POLL_SECONDS", 0.0)
+    options = {"topology": _bgp.as_dict(LAB), "_ansible_check_mode": check, "_ansible_diff": diff, **changes}
+    with patch_module_args(options), pytest.raises(SystemExit):
+        bgp_topology.main()
+    shaped: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return shaped
+
+
+def test_check_run_and_second_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    api = FakeCalico(LAB)
+    foreseen = call(capsys, monkeypatch, api, check=True, diff=True)
+    assert foreseen["changed"] is True
+    assert api.writes == []
+    assert any(line.startswith("wait for reflectors-carry-all-routes (8 sessions)") for line in foreseen["plan"])
+
+    done = call(capsys, monkeypatch, api, diff=True)
+    assert (done["changed"], done["steps"], done["diff"]) == (True, foreseen["steps"], foreseen["diff"])
+    assert [gate["gate"] for gate in done["gates"]][-1] == "all-sessions"
+    assert done["sessions"]["established"] == done["sessions"]["expected"] == 10
+    assert [(s["node"], s["peer"], s["state"]) for s in done["sessions"]["listed"]] == [
+        ("w1", "tor1", "Established"),
+        ("w3", "tor2", "Established"),
+    ]
+
+    for check in (True, False):
+        again = call(capsys, monkeypatch, api, check=check)
+        assert (again["changed"], again["steps"]) == (False, [])
+
+
+def test_check_mode_before_there_is_a_cluster(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreseen = call(capsys, monkeypatch, EmptyCluster(), check=True)
+    assert foreseen["changed"] is True
+    assert "promote Node/w1: the inventory names it as a route reflector" in foreseen["plan"]
+
+
+class Bare(FakeCalico):
+    """A cluster without Calico."""
+
+    def list(self, path: str, **options: Any) -> list[Any]:
+        if "projectcalico" in path:
+            raise KubeError("the server could not find the requested resource (HTTP 404).", 404, path)
+        return super().list(path, **options)
+
+
+def test_a_cluster_without_calico(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call(capsys, monkeypatch, Bare(LAB), check=True)["changed"] is True
+    failed = call(capsys, monkeypatch, Bare(LAB))
+    assert failed["failed"] is True
+    assert "Install Calico first" in failed["msg"]
+
+
+def test_a_gate_that_stays_shut_says_what_was_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = FakeCalico(LAB)
+    api.broken = {frozenset(("w3", "10.20.2.1"))}
+    failed = call(capsys, monkeypatch, api, gate_timeout=1)
+    assert failed["failed"] is True
+    assert failed["changed"] is True
+    assert "w3 (10.20.2.21, AS 64512) <-> switch tor2 (10.20.2.1, AS 64902)" in failed["msg"]
+    assert {"action": "update", "target": "BGPConfiguration/default"}.items() <= failed["steps"][-3].items()
+    assert [s["state"] for s in failed["sessions"]["listed"]] == ["Established", "Active"]
+    api.broken = set()
+    assert call(capsys, monkeypatch, api)["changed"] is False
+
+
+@pytest.mark.parametrize(
+    ("topology", "said"),
+    [({}, "topology lacks"), ({**_bgp.as_dict(LAB), "imports": ["0.0.0.0/0"]}, "0.0.0.0/0")],
+)
+def test_a_topology_that_does_not_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, topology: dict[str, Any], said: str
+) -> None:
+    api = FakeCalico(LAB)
+    failed = call(capsys, monkeypatch, api, topology=topology)
+    assert failed["failed"] is True
+    assert said in failed["msg"]
+    assert api.writes == []
+
+
+def test_the_api_goes_away_half_way(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    api = FakeCalico(LAB)
+    create = api.create
+
+    def failing(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if path.endswith("bgppeers"):
+            raise KubeError("no answer within 40 s")
+        return create(path, body)
+
+    monkeypatch.setattr(api, "create", failing)
+    failed = call(capsys, monkeypatch, api)
+    assert failed["msg"] == "no answer within 40 s"
+    assert failed["steps"][0]["target"] == "BGPFilter/lab-switches"
+    assert failed["changed"] is True
+
+
+def test_a_dead_node_is_a_warning(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    api = FakeCalico(LAB)
+    api.ready("w4", "Unknown")
+    warned: list[str] = []
+    monkeypatch.setattr(bgp_topology.AnsibleModule, "warn", lambda _self, text: warned.append(text))
+    assert call(capsys, monkeypatch, api)["changed"] is True
+    assert warned == ["w4 is down (its kubelet does not answer); no gate waited for it."]
