@@ -29,6 +29,7 @@ KUBEADM_CONTENTS = ("/var/lib/kubelet", "/var/lib/etcd")
 _CNI_CONF = "/etc/cni/net.d"
 _CNI_NAMES = re.compile(r"calico|terway|flannel|cilium")
 _STATE_DIRECTORIES = ("/var/lib/cni", "/run/calico", "/var/lib/calico")
+_MOUNT_PARENTS = ("/var/lib/kubelet", "/run/calico")
 _BPF = ("/sys/fs/bpf/calico", "/sys/fs/bpf/tc")
 _LINKS = re.compile(r"^(cali[0-9a-f]+|vxlan\.calico|vxlan-v6\.calico|wireguard\.cali|wg-v6\.cali|kube-ipvs0)$")
 _TUNNEL = "tunl0"
@@ -60,7 +61,7 @@ def leftovers(host: Host, whole: bool = False) -> list[Leftover]:
     """
     links = _links(host)
     return [
-        *(Leftover("unmount", path) for path in _mounts(host)),
+        *(Leftover("unmount below", path) for path in _MOUNT_PARENTS if _mounted(host, path)),
         *(Leftover("delete link", name) for name in links if _LINKS.match(name)),
         *([Leftover("clear link", _TUNNEL)] if _tunnel_is_up(host, links) else []),
         *(Leftover("flush routes", family) for family in _bird_routes(host, links)),
@@ -102,15 +103,9 @@ def iptables_removal(saved: str) -> str:
     return "\n".join(out) + "\n" if out else ""
 
 
-def _mounts(host: Host) -> list[str]:
-    """Mount points below the kubelet's and Calico's directories, deepest first; those directories themselves may be
-    mounts of the machine's owner."""
-    ours = {
-        point
-        for directory in ("/var/lib/kubelet", "/run/calico", "/var/run/calico")
-        for point in _below(host, directory)
-    }
-    return sorted(ours, key=lambda point: (-point.count("/"), point))
+def _mounted(host: Host, directory: str) -> list[str]:
+    """Mount points below a directory, deepest first; the directory itself may be a mount of the machine's owner."""
+    return sorted(set(_below(host, directory)), key=lambda point: (-point.count("/"), point))
 
 
 def _below(host: Host, directory: str) -> list[str]:
@@ -219,6 +214,11 @@ _GONE = re.compile(
 )
 
 
+def _unmount(host: Host, target: str) -> None:
+    for point in _mounted(host, target):
+        _command("umount", "{}")(host, point)
+
+
 def _clear_tunnel(host: Host, target: str) -> None:
     _command("ip", "address", "flush", "dev", "{}")(host, target)
     _command("ip", "link", "set", "{}", "down")(host, target)
@@ -252,7 +252,7 @@ def _remove(host: Host, target: str) -> None:
 
 
 _REMOVERS: dict[str, Callable[[Host, str], None]] = {
-    "unmount": _command("umount", "{}"),
+    "unmount below": _unmount,
     "delete link": _command("ip", "link", "delete", "{}"),
     "clear link": _clear_tunnel,
     "flush routes": _command("ip", "{}", "route", "flush", "proto", "bird"),

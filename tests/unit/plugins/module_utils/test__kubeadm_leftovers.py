@@ -106,9 +106,8 @@ def test_a_used_host_has_everything_in_a_safe_order(machine):
         "ipset list -n": Completed(0, "KUBE-CLUSTER-IP\ncali40all-ipam\nmine\n"),
     }
     assert keys(machine) == [
-        "unmount /var/lib/kubelet/pods/a/b c",
-        "unmount /var/lib/kubelet/pods/a",
-        "unmount /run/calico/cgroup",
+        "unmount below /var/lib/kubelet",
+        "unmount below /run/calico",
         "delete link cali1234567890a",
         "delete link vxlan.calico",
         "delete link kube-ipvs0",
@@ -174,7 +173,6 @@ def test_a_restore_that_fails_is_told(machine):
 @pytest.mark.parametrize(
     ("action", "target", "command", "gone"),
     [
-        ("unmount", "/var/lib/kubelet/pods/a b", ["umount", "/var/lib/kubelet/pods/a b"], "not mounted"),
         ("delete link", "cali1", ["ip", "link", "delete", "cali1"], 'Cannot find device "cali1"'),
         ("flush routes", "-4", ["ip", "-4", "route", "flush", "proto", "bird"], "No such process"),
         ("delete nft table", "ip kube-proxy", ["nft", "delete", "table", "ip", "kube-proxy"], "No such file"),
@@ -188,6 +186,26 @@ def test_commands_take_one_thing_and_tolerate_only_that_it_is_gone(machine, acti
     machine.commands[" ".join(command)] = Completed(1, "", "Operation not permitted")
     with pytest.raises(Failure, match="not permitted"):
         remove(machine, action, target)
+
+
+def test_mounts_go_deepest_first_and_the_directory_itself_stays_mounted(machine):
+    machine.put(
+        {
+            "/proc/self/mountinfo": "1 2 0:1 / /var/lib/kubelet rw - ext4 x rw\n"
+            "3 1 0:2 / /var/lib/kubelet/pods/a rw - tmpfs tmpfs rw\n"
+            "4 1 0:3 / /var/lib/kubelet/pods/a/b\\040c rw - tmpfs tmpfs rw\n"
+        }
+    )
+    machine.commands["umount /var/lib/kubelet/pods/a/b c"] = Completed(0)
+    machine.commands["umount /var/lib/kubelet/pods/a"] = Completed(32, "", "umount: not mounted.")
+    remove(machine, "unmount below", "/var/lib/kubelet")
+    assert [call.argv for call in machine.calls] == [
+        ["umount", "/var/lib/kubelet/pods/a/b c"],
+        ["umount", "/var/lib/kubelet/pods/a"],
+    ]
+    machine.commands["umount /var/lib/kubelet/pods/a"] = Completed(32, "", "umount: target is busy.")
+    with pytest.raises(Failure, match="busy"):
+        remove(machine, "unmount below", "/var/lib/kubelet")
 
 
 def test_the_tunnel_is_emptied_and_taken_down(machine):
