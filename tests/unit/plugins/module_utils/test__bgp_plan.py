@@ -230,6 +230,52 @@ def test_the_mesh_stays_when_a_route_is_missing() -> None:
     assert all(line.startswith("w2 has no route to 10.21.") for line in verdict.unmet)
 
 
+def test_a_mesh_session_is_no_session_with_a_reflector() -> None:
+    seen = _bgp_apply.watch(settled())
+    meshed = replace(seen.reports["w2"], peers={}, mesh={"10.20.1.21": "Established", "10.20.2.21": "Established"})
+    seen = replace(seen, reports={**seen.reports, "w2": meshed})
+    gate = _bgp_plan.Gate("g", "r", tuple(_bgp_plan.reflector_links(LAB, LAB.reflectors)))
+    assert len(_bgp_plan.judge(gate, LAB, seen, patient=False).unmet) == 2
+
+
+def test_a_report_tells_sessions_blocks_and_routes_apart() -> None:
+    found = {
+        "spec": {"node": "w2", "classes": ["Agent", "BGP", "Routes"]},
+        "status": {
+            "lastUpdated": "2026-11-23T05:00:00Z",
+            "bgp": {
+                "peersV4": [
+                    {"peerIP": "10.20.1.21", "type": "NodePeer", "state": "Established"},
+                    {"peerIP": "10.20.1.22", "type": "NodeMesh", "state": "Active"},
+                ]
+            },
+            "routes": {
+                "routesV4": [
+                    _route("10.21.0.64/26", "blackhole", "Static"),
+                    _route("10.21.0.65/32", "cali1", "Kernel"),
+                    _route("10.21.0.128/26", "eth0", "BGPPeer", "RIB"),
+                    _route("10.21.0.192/26", "eth0", "NodeMesh"),
+                    _route("10.21.1.0/26", "unreachable", "BGPPeer"),
+                ]
+            },
+        },
+    }
+    assert _bgp_plan.report_of(found) == _bgp_plan.Report(
+        peers={"10.20.1.21": "Established"},
+        mesh={"10.20.1.22": "Active"},
+        blocks=frozenset({"10.21.0.64/26"}),
+        learned=frozenset({"10.21.0.128/26", "10.21.1.0/26"}),
+        unreachable=frozenset({"10.21.1.0/26"}),
+        routes=True,
+    )
+    assert _bgp_plan.report_of({"spec": {"node": "w2"}, "status": {}}) is None
+
+
+def _route(destination: str, interface: str, source: str, kind: str = "FIB") -> dict[str, object]:
+    learned = {"sourceType": source, "peerIP": "10.20.1.21"}
+    return {"destination": destination, "interface": interface, "type": kind, "learnedFrom": learned}
+
+
 def test_routes_outside_the_pools_are_no_matter() -> None:
     gate = _bgp_plan.Gate("g", "r", tuple(_bgp_plan.reflector_links(LAB, LAB.reflectors)), routes=True)
     seen = _bgp_apply.watch(settled())
