@@ -118,10 +118,12 @@ def attach(identity: Identity, owner: str, attachment: Attachment, namespace: st
     cables = []
     for leg in attachment.legs:
         port = port_of(owner, leg.device)
-        if port in plugged and leg.device not in ours:
+        whole = port in plugged and leg.device in ours
+        if not whole and port in plugged:
             cables.append(f"link delete {port}")
-            plugged.remove(port)
-        if port not in plugged:
+        if not whole and leg.device in ours:
+            _batch(namespace, [f"link delete {leg.device}"])
+        if not whole:
             peer = f"peer name {leg.device} address {mac_of(owner, leg.device)} netns {namespace}"
             cables.append(f"link add {port} type veth {peer}")
         cables.append(f"link set {port} master {bridge_of(leg.segment)} up")

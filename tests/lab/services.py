@@ -102,7 +102,9 @@ def ensure(identity: Identity, state: State, services: Sequence[Service]) -> Non
     """Start what does not run, or runs with another configuration; return when all listen."""
     running = pids_by_name(identity)
     for service in services:
-        if _mark(identity, service) not in {mark for _, mark in running.get(service.name, ())}:
+        processes = dict(running.get(service.name, ()))
+        in_place = network.pids_in(identity.namespace, processes)
+        if _mark(identity, service) not in {processes[pid] for pid in in_place}:
             stop(identity, service.name)
             write_configuration(state, service)
             _start(identity, state, service)
