@@ -154,7 +154,7 @@ def _cpu_of_children() -> float:
 
 def recap(output: str) -> dict[str, dict[str, int]]:
     """The counts in the play recap of an ansible-playbook's output, by host."""
-    _, _, tail = output.rpartition("PLAY RECAP")
+    tail = output.rpartition("PLAY RECAP")[2]
     return {
         line["host"]: {name: int(value) for name, value in (pair.split("=") for pair in line["counts"].split())}
         for line in _RECAP_LINE.finditer(tail)

@@ -24,8 +24,8 @@ def hop(address: str, ttl: int) -> str:
         poll.register(sender, select.POLLERR)
         if not poll.poll(1000):
             return "*"
-        _, control, _, _ = sender.recvmsg(0, 512, socket.MSG_ERRQUEUE)
-        return socket.inet_ntoa(control[0][2][_OFFENDER])
+        error = sender.recvmsg(0, 512, socket.MSG_ERRQUEUE)[1][0][2]
+        return socket.inet_ntoa(error[_OFFENDER])
 
 
 def main(address: str, limit: int = 10) -> None:

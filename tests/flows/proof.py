@@ -43,6 +43,11 @@ class Session:
     name: str
     established: bool
 
+    @property
+    def peer(self) -> str:
+        """The peer's address: FRR's name for it, and a part of BIRD's."""
+        return ".".join(re.findall(r"\d+", self.name)[:4])
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -180,7 +185,7 @@ def ask(pod: dict[str, Any], seconds: float = 60) -> Answer:
 
     def answer() -> tuple[str, str]:
         text = outside("curl", "--silent", "--show-error", "--max-time", "5", f"http://{address}:8080/")
-        said, _, seen = text.strip().partition("\n")
+        said, seen = text.strip().split("\n")
         if said != name:
             raise DriveError(f"{address} is {said!r}, not {name!r}")
         return said, seen.rpartition(":")[0]

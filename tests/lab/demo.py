@@ -143,10 +143,7 @@ def _sessions(sessions: Iterable[proof.Session], style: Style) -> Iterator[str]:
 
 
 def _peer(session: proof.Session) -> str:
-    """The peer's name and address: a switch says the address, BIRD has it in the session's name."""
-    kind, _, rest = session.name.partition("_")
-    address = rest.replace("_", ".") if rest else kind
-    return f"{_owner(address)} {address}"
+    return f"{_owner(session.peer)} {session.peer}"
 
 
 def _owner(address: str) -> str:

@@ -83,13 +83,13 @@ def test_only_reflectors_peer_with_switches_and_every_session_is_up():
     nodes = {address(host) for host in booted("kubernetes")}
 
     on_switches = [one for switch in booted("switches") for one in proof.switch_sessions(switch)]
-    assert {one.name for one in on_switches} & nodes == set(reflectors)
+    assert {one.peer for one in on_switches} & nodes == set(reflectors)
 
     for node in booted("kubernetes"):
         sessions = proof.node_sessions(node)
         assert [one.name for one in sessions if not one.established] == []
         assert not any(one.name.startswith("Mesh_") for one in sessions)
-        peers = {one.name.split("_", 1)[1].replace("_", ".") for one in sessions}
+        peers = {one.peer for one in sessions}
         own_switch = {address(switch) for switch in racks()[rack(node)]["switches"]}
         assert peers & switches == (own_switch if node in reflectors.values() else set()), node
         assert peers >= set(reflectors) - {address(node)}, node
