@@ -60,7 +60,7 @@ class Rollout:
     sleep: Callable[[float], None] = time.sleep
 
     def plan(self) -> list[Change]:
-        """What an apply would create or change.
+        """What an apply would create or change, in the order in which it does.
 
         Raises ManifestError for kinds that neither the cluster nor the documents define and for objects described
         twice, KubeError (all refusals in one) when the API server would not take a document.
@@ -70,7 +70,8 @@ class Rollout:
         unknown = sorted({f"{d['apiVersion']} {d['kind']}" for d in self.documents if _kind(d) not in self.resources})
         if unknown and not self.check_mode:
             raise ManifestError(f"the cluster does not know {', '.join(unknown)}. Apply the definitions first.")
-        self.documents = [_manifest.placed(document, self.resources, self.namespace) for document in self.documents]
+        in_order = [document for group in _manifest.ordered(self.documents) for document in group]
+        self.documents = [_manifest.placed(document, self.resources, self.namespace) for document in in_order]
         twice = _manifest.twins(self.documents)
         if twice:
             raise ManifestError(f"described twice: {', '.join(map(str, twice))}. Leave one of each.")

@@ -214,7 +214,7 @@ def fetch(url):
         try:
             return open_url(url, timeout=30, http_agent="hybridk8s.estate").read()
         except OSError as error:
-            if not left:
+            if not left or getattr(error, "code", 500) < 500:
                 raise _manifest.ManifestError(f"src: {url} cannot be fetched: {error}. Check it, or mirror.") from error
     raise AssertionError("not reached")
 
