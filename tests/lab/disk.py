@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from tests.lab.files import write_atomically
 from tests.lab.identity import machine_id_of
-from tests.lab.state import write_atomically
 from tests.lab.topology import Machine, Topology
 from tests.lab.underlay import frr_configuration
 

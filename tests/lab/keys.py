@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.lab.files import write_atomically
 from tests.lab.process import run
-from tests.lab.state import State, write_atomically
+from tests.lab.state import State
 from tests.lab.topology import Machine
 
 

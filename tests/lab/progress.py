@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.lab.build.store import cache_root
-from tests.lab.state import write_atomically
+from tests.lab.files import write_atomically
 
 
 def say(text: str) -> None:

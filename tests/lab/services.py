@@ -16,9 +16,10 @@ from pathlib import Path
 
 from tests.lab import network
 from tests.lab.errors import LabError
+from tests.lab.files import write_atomically
 from tests.lab.identity import Identity
 from tests.lab.process import all_pids, environment_of, is_alive, kill_all, listens, start, wait_until
-from tests.lab.state import State, write_atomically
+from tests.lab.state import State
 from tests.lab.topology import Topology
 
 MARK = "HYBRIDK8S_LAB_SERVICE"

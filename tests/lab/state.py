@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.build.store import cache_root
-from tests.lab.errors import LabError, NotUp
+from tests.lab.errors import NotUp
+from tests.lab.files import write_atomically
 from tests.lab.identity import Identity
 from tests.lab.process import run
+from tests.lab.progress import say
 
 
 @dataclass(frozen=True)
@@ -70,24 +72,16 @@ class State:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """One command at a time changes a lab. LabError when another does."""
+        """One command at a time changes a lab; another waits."""
         path = self.root.with_suffix(".lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise LabError(
-                    "another command is changing this lab right now; run it again when that is done"
-                ) from None
+                say("another command is changing this lab right now; waiting for it")
+                fcntl.flock(handle, fcntl.LOCK_EX)
             yield
-
-
-def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    temporary.chmod(mode)
-    temporary.rename(path)
 
 
 def _mounts_below(root: Path) -> list[str]:

@@ -13,12 +13,14 @@ from tests.lab.keys import known_hosts, login_key
 from tests.lab.state import State
 from tests.lab.topology import Machine
 
+PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy")  # out of reach from the lab's namespace
+
 
 def environment(identity: Identity, state: State, inventory: Path, inherited: Mapping[str, str]) -> dict[str, str]:
     """The environment of a command on the control station. Pure, but for making the ssh key where there is none."""
     checkout = identity.checkout
     return {
-        **inherited,
+        **{name: value for name, value in inherited.items() if name.lower() not in PROXIES},
         "PATH": f"{checkout / '.cache' / 'venv' / 'bin'}:{inherited.get('PATH', os.defpath)}",
         "ANSIBLE_CONFIG": str(checkout / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(checkout / ".cache"),
@@ -27,7 +29,6 @@ def environment(identity: Identity, state: State, inventory: Path, inherited: Ma
         "ANSIBLE_SSH_COMMON_ARGS": " ".join(_options(state)),
         # Another lab may have hosts of the same addresses: it must not find our connections, nor we its.
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(control_sockets(identity)),
-        "HYBRIDK8S_LAB": identity.id,
     }
 
 
