@@ -158,9 +158,9 @@ steps:
   type: list
   elements: dict
   contains:
-    action: {description: V(create), V(update) or V(delete), type: str, returned: always}
+    action: {description: 'V(create), V(update) or V(delete)', type: str, returned: always}
     target: {description: The object, type: str, returned: always, sample: DaemonSet/kube-system/calico-node}
-    reason: {description: Which fields differ, or why else, type: str, returned: always}
+    reason: {description: Which fields differ or why else, type: str, returned: always}
 objects:
   description: How many objects the documents describe.
   returned: always
@@ -172,7 +172,6 @@ requests:
 """
 
 import hashlib
-import os
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.urls import open_url
@@ -228,7 +227,7 @@ def read_source(params):
         data = fetch(rewrite(source, params["mirror"]))
     else:
         try:
-            with open(os.path.expanduser(source), "rb") as file:
+            with open(source, "rb") as file:
                 data = file.read()
         except OSError as error:
             raise _manifest.ManifestError(f"src: {source} cannot be read: {error.strerror}.") from error

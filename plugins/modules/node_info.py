@@ -63,7 +63,7 @@ nodes:
     annotations: {description: All annotations, type: dict, returned: when it exists}
     taints: {description: All taints, type: list, elements: dict, returned: when it exists}
     owned: {description: Keys and taints recorded as ours, type: dict, returned: when it exists}
-    conditions: {description: Status, reason and message by type, type: dict, returned: when it exists}
+    conditions: {description: 'Status, reason and message by type', type: dict, returned: when it exists}
     allocatable: {description: What pods can use, type: dict, returned: when it exists}
     created: {description: When the node registered, type: str, returned: when it exists}
     uid: {description: Unique ID of the object, type: str, returned: when it exists}
