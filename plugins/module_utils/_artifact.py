@@ -164,8 +164,14 @@ class ArtifactPlan:
     link: tuple[str, ...]
     unlink: tuple[str, ...]
     prune: tuple[str, ...]
-    steps: tuple[Step, ...]
+    install_steps: tuple[Step, ...]
+    switch_steps: tuple[Step, ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every step, in the order in which they are applied."""
+        return (*self.install_steps, *self.switch_steps)
 
     @property
     def changes_files(self) -> bool:
@@ -224,44 +230,43 @@ def observe(host: Host, wanted: ArtifactWanted) -> ArtifactFacts:
 
 def plan(wanted: ArtifactWanted, facts: ArtifactFacts, in_use: Callable[[str], bool]) -> ArtifactPlan:
     """What must change. ``in_use`` says of a version's directory whether a process runs from it."""
-    record, steps, findings = facts.record, [], []
-    files = []
-    for file in wanted.files:
-        reason = _file_reason(file, record, facts.broken)
-        if reason:
-            files.append(file)
-            steps.append(_fetch_step(f"{wanted.directory}/{file.dest}", file.source, reason))
+    record = facts.record
+    reasons = {file: _file_reason(file, record, facts.broken) for file in wanted.files}
+    files = tuple(file for file, reason in reasons.items() if reason)
     archive_reason = _archive_reason(wanted, record, facts.broken)
-    if wanted.archive and archive_reason:
-        steps.append(_fetch_step(wanted.directory, wanted.archive.source, archive_reason))
     remove = _not_wanted(wanted, record)
-    steps += [Step("remove", f"{wanted.directory}/{path}", "no longer wanted") for path in remove]
     unpacked = set(record.entries) - set(record.sources) if archive_reason else set()
     modes = _modes(wanted, facts, {file.dest for file in files} | unpacked)
-    for path, (actual, intended) in modes.items():
-        steps.append(Step("set", f"{wanted.directory}/{path}", f"mode {actual:04o} -> {intended:04o}"))
-    links = [path for path, target in facts.links.items() if target != wanted.link_target(path)]
-    for path in links:
-        findings += _link_findings(wanted, facts, path, bool(archive_reason))
-        before = f"link to {facts.links[path]}\n" if facts.links[path] else ""
-        steps.append(Step("link", path, wanted.version, before, f"link to {wanted.link_target(path)}\n"))
+    install = [_fetch_step(f"{wanted.directory}/{file.dest}", file.source, reasons[file]) for file in files]
+    if wanted.archive and archive_reason:
+        install.append(_fetch_step(wanted.directory, wanted.archive.source, archive_reason))
+    install += [Step("remove", f"{wanted.directory}/{path}", "no longer wanted") for path in remove]
+    install += [
+        Step("set", f"{wanted.directory}/{path}", f"mode {actual:04o} -> {intended:04o}")
+        for path, (actual, intended) in modes.items()
+    ]
+    link = [path for path, target in facts.links.items() if target != wanted.link_target(path)]
     unlink = [path for path, target in facts.former_links.items() if target and target.startswith(f"{wanted.home}/")]
-    steps += [Step("remove", path, "link no longer wanted", f"link to {facts.former_links[path]}\n") for path in unlink]
-    prune = [*facts.leftovers, *_superfluous(wanted, facts, in_use)]
-    for path in prune:
-        steps.append(Step("remove", path, "left unfinished" if path in facts.leftovers else "old version"))
+    prune = _superfluous(wanted, facts, in_use)
+    switch = [_link_step(wanted, path, facts.links[path]) for path in link]
+    switch += [
+        Step("remove", path, "link no longer wanted", f"link to {facts.former_links[path]}\n") for path in unlink
+    ]
+    switch += [Step("remove", path, "old version") for path in prune]
+    switch += [Step("remove", path, "left unfinished") for path in facts.leftovers]
     return ArtifactPlan(
         wanted,
         facts,
-        tuple(files),
+        files,
         bool(archive_reason),
         tuple(remove),
         {path: intended for path, (_actual, intended) in modes.items()},
-        tuple(links),
+        tuple(link),
         tuple(unlink),
         tuple(prune),
-        tuple(steps),
-        tuple(findings),
+        tuple(install),
+        tuple(switch),
+        tuple(finding for path in link for finding in _link_findings(wanted, facts, path, bool(archive_reason))),
     )
 
 
@@ -481,6 +486,11 @@ def _modes(wanted: ArtifactWanted, facts: ArtifactFacts, fetched: set[str]) -> d
 
 def _fetch_step(path: str, source: Source, reason: str) -> Step:
     return Step("install", path, f"{reason}, from {source.url}")
+
+
+def _link_step(wanted: ArtifactWanted, path: str, before: str | None) -> Step:
+    text = f"link to {before}\n" if before else ""
+    return Step("link", path, f"{wanted.name} {wanted.version}", text, f"link to {wanted.link_target(path)}\n")
 
 
 def _link_findings(wanted: ArtifactWanted, facts: ArtifactFacts, path: str, unpacks: bool) -> list[Finding]:

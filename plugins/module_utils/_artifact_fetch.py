@@ -207,18 +207,20 @@ class _Fetcher:
                 return Fetched(partial.path, sha256)
         except _Refused as error:
             return problem("download", download.option, f"{download.url}: {error}.", error.remedy)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return problem(
                 "download", download.option, f"{download.url}: {error}.", f"look at {self.directory} on the host."
             )
 
     def _published(self, download: Download) -> str:
-        text = self._retry(lambda: self._read_small(download.sha256_url), lambda: 0)
         try:
+            text = self._retry(lambda: self._read_small(download.sha256_url), lambda: 0)
             return published_sha256(text, download.name)
+        except _Refused as error:
+            raise _Refused(f"its checksum {download.sha256_url}: {error}", error.remedy) from error
         except ValueError as error:
             raise _Refused(
-                f"{download.sha256_url} is of no use: {error}", "correct sha256_url, or give sha256."
+                f"its checksum {download.sha256_url} is of no use: {error}", "correct sha256_url, or give sha256."
             ) from error
 
     def _read_small(self, url: str) -> str:

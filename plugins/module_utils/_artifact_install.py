@@ -37,6 +37,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._host_base import
     link_atomic,
     problem,
     sync_directory,
+    unusable_host,
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
@@ -67,15 +68,18 @@ def converge(
     Nothing is linked or removed before everything is fetched and unpacked. Raises :class:`HostError` with all that
     failed; what is complete by then is kept for the next call. Two calls at once work one after the other.
     """
-    plans = make_plans(artifacts, host)
-    _raise_findings(plans)
-    if check or not any(each.steps for each in plans):
-        return _outcome(plans)
-    with host.locked(f"{STATE}/.lock", LOCK_SECONDS):
+    try:
         plans = make_plans(artifacts, host)
         _raise_findings(plans)
-        _apply(plans, host, mirror, limits)
-    return _outcome(plans)
+        if check or not any(each.steps for each in plans):
+            return _outcome(plans)
+        with host.locked(f"{STATE}/.lock", LOCK_SECONDS):
+            plans = make_plans(artifacts, host)
+            _raise_findings(plans)
+            _apply(plans, host, mirror, limits)
+        return _outcome(plans)
+    except OSError as error:
+        raise HostError([unusable_host(error)]) from error
 
 
 def make_plans(artifacts: Sequence[ArtifactWanted], host: Host) -> list[ArtifactPlan]:
@@ -102,24 +106,31 @@ def _raise_findings(plans: Sequence[ArtifactPlan]) -> None:
 def _apply(plans: Sequence[ArtifactPlan], host: Host, mirror: str, limits: Limits) -> None:
     os.makedirs(host.at(LIBRARY), mode=0o755, exist_ok=True)
     fetched = _fetch(plans, host, mirror, limits)
+    applied: list[Step] = []
     findings: list[Finding] = []
     for each in plans:
-        for path in each.facts.leftovers:
-            shutil.rmtree(host.at(path))
-        if each.changes_files:
-            try:
-                findings += _Installation(each, host, fetched).run()
-            except OSError as error:
-                findings.append(_disk_finding(each.wanted, error))
+        refused = _install(each, host, fetched)
+        findings += refused
+        applied += () if refused else each.install_steps
     if findings:
-        raise HostError(findings)
+        raise HostError(findings, applied)
     for each in plans:
         try:
             _switch(each, host)
             _prune(each, host)
         except OSError as error:
-            raise HostError([_disk_finding(each.wanted, error)]) from error
+            raise HostError([_disk_finding(each.wanted, error)], applied) from error
+        applied += each.switch_steps
     _forget_partials(host, fetched)
+
+
+def _install(each: ArtifactPlan, host: Host, fetched: Mapping[Source, Fetched]) -> list[Finding]:
+    if not each.changes_files:
+        return []
+    try:
+        return _Installation(each, host, fetched).run()
+    except OSError as error:
+        return [_disk_finding(each.wanted, error)]
 
 
 def _fetch(plans: Sequence[ArtifactPlan], host: Host, mirror: str, limits: Limits) -> Mapping[Source, Fetched]:
@@ -276,9 +287,10 @@ def _switch(each: ArtifactPlan, host: Host) -> None:
 
 
 def _prune(each: ArtifactPlan, host: Host) -> None:
+    for path in each.facts.leftovers:
+        # What was staged by a killed run may be gone: this run staged in the same place.
+        shutil.rmtree(host.at(path), ignore_errors=True)
     for path in each.prune:
-        if path in each.facts.leftovers:
-            continue
         # Half a version must never look like a whole one.
         gone = os.path.join(os.path.dirname(host.at(path)), f".{os.path.basename(path)}.gone")
         os.rename(host.at(path), gone)

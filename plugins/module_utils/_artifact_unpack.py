@@ -43,7 +43,7 @@ def unpack(archive: str, directory: str, members: Sequence[str], strip: int) -> 
                 if member.isdir() or not path or (members and not matches):
                     continue
                 entries[path] = _extract(opened, member, directory, path)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (tarfile.TarError, EOFError, KeyError, zlib.error, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ArchiveError(f"it cannot be unpacked: {error}") from error

@@ -140,13 +140,13 @@ def test_steps_come_in_a_safe_order(machine: Machine) -> None:
 
 
 def _calls(monkeypatch: pytest.MonkeyPatch, machine: Machine, kill_at: int) -> list[str]:
-    """Counts everything that touches the machine, and ends the run as by SIGKILL before call number ``kill_at``."""
+    """Counts all that touches the machine, and lets nothing do so from call number ``kill_at`` on, as after SIGKILL."""
     calls: list[str] = []
 
     def counted(name: str, really: Any) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:
             calls.append(name)
-            if len(calls) == kill_at:
+            if len(calls) >= kill_at:
                 raise Killed
             return really(*arguments, **options)
 
