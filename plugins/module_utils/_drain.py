@@ -124,9 +124,9 @@ def _blockers(pod: Object, node: str, rules: Rules) -> list[Finding]:
                 code="DR001-unmanaged-pod",
                 severity="error",
                 host=node,
-                variable="evict_unmanaged",
+                variable="force",
                 message=f"{named} has no controller: nothing would start it again elsewhere.",
-                remedy="Move or delete it, or set evict_unmanaged.",
+                remedy="Move or delete it, or set force.",
             )
         )
     volumes = [volume["name"] for volume in pod.get("spec", {}).get("volumes") or () if "emptyDir" in volume]

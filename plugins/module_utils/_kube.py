@@ -85,13 +85,16 @@ class Response:
 
     def json(self) -> Any:
         """The body as JSON; an empty body is an empty mapping."""
-        return json.loads(self.data) if self.data else {}
+        try:
+            return json.loads(self.data) if self.data else {}
+        except ValueError as error:
+            raise _no_json(self.data) from error
 
     def message(self) -> str:
         """What a Kubernetes Status object in the body says, else the start of the body."""
         try:
             body = self.json()
-        except ValueError:
+        except KubeError:
             return self.data[:200].decode("utf-8", "replace").strip()
         return str(body.get("message") or body.get("reason") or "") if isinstance(body, dict) else str(body)
 
@@ -172,7 +175,12 @@ class Cluster:
             if response.status == 410:
                 items, token = [], ""
                 continue
-            envelope = _read_page(response.data, items, keep)
+            if response.status == 404:
+                return items
+            try:
+                envelope = _read_page(response.data, items, keep)
+            except (ValueError, IndexError) as error:
+                raise _no_json(response.data) from error
             token = envelope.get("metadata", {}).get("continue", "")
             if not token:
                 return items
@@ -464,6 +472,11 @@ def _refusal(response: Response, path: str) -> KubeError:
     return KubeError(
         f"{message} (HTTP {response.status}).", response.status, object_of(path), _REMEDIES.get(response.status, "")
     )
+
+
+def _no_json(data: bytes) -> KubeError:
+    start = data[:80].decode("utf-8", "replace").strip()
+    return KubeError(f"the answer is not JSON: {start!r}.", remedy="Check that the server is a Kubernetes API server.")
 
 
 def _broken(error: Exception, server: str) -> KubeError:

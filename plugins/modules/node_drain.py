@@ -40,7 +40,7 @@ options:
     description: Seconds after which nodes that are not empty have failed.
     type: int
     default: 600
-  evict_unmanaged:
+  force:
     description: Evict pods that have no controller; nothing starts them again.
     type: bool
     default: false
@@ -118,7 +118,7 @@ ARGUMENTS = {
     **CLUSTER_ARGUMENTS,
     "names": {"type": "list", "elements": "str", "required": True},
     "timeout": {"type": "int", "default": 600},
-    "evict_unmanaged": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
     "delete_emptydir_data": {"type": "bool", "default": False},
     "grace_period": {"type": "int"},
 }
@@ -134,7 +134,7 @@ def interrupted(number, _frame):
 def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
-    rules = _drain.Rules(params["evict_unmanaged"], params["delete_emptydir_data"], params["grace_period"])
+    rules = _drain.Rules(params["force"], params["delete_emptydir_data"], params["grace_period"])
     try:
         drain = _drain.Drain(open_cluster(module), rules)
         plans = drain.observe(sorted(set(params["names"])))

@@ -134,8 +134,8 @@ def test_blockers_are_all_found_before_anything_is_touched(cluster, run_module):
         assert is_there(cluster, "b-fine")
         assert state_of(cluster, "b1") == SCHEDULABLE
     assert "default/b-lone" in result["msg"]
-    assert "set evict_unmanaged" in result["msg"]
-    forced = run_module(node_drain, names=["b1", "b2"], evict_unmanaged=True, delete_emptydir_data=True, timeout=30)
+    assert "set force" in result["msg"]
+    forced = run_module(node_drain, names=["b1", "b2"], force=True, delete_emptydir_data=True, timeout=30)
     assert forced["drained"] == ["b1", "b2"], forced
 
 
