@@ -13,14 +13,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import rules
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import Estate
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import ERROR, listed, parse
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
+from ansible_collections.hybridk8s.estate.plugins.plugin_utils import _origin
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils._inventory import Inventory, read_inventory
-from ansible_collections.hybridk8s.estate.plugins.plugin_utils._secrets import clear_secrets, origin
+from ansible_collections.hybridk8s.estate.plugins.plugin_utils._secrets import clear_secrets
 
 _MOST_SHOWN = 100
 # What Ansible needs before it has facts of a host; secrets are left alone.
@@ -50,7 +52,13 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         inventory = read_inventory(variables["hostvars"], also=_CONNECTION_VARIABLES)
         secrets = clear_secrets(inventory.raw, frozenset(load_extra_vars(self._loader)))
-        parsed = parse(inventory.hosts, variables["groups"], inventory.unreadable, secrets)
+        parsed = parse(
+            inventory.hosts,
+            variables["groups"],
+            inventory.unreadable,
+            secrets,
+            _controller_becomes(variables["hostvars"]),
+        )
         findings = sorted((*parsed.findings, *rules.check(parsed.estate)), key=_order)
         shown = [_shown(finding, inventory) for finding in findings]
         errors = [finding for finding in findings if finding.severity == ERROR]
@@ -67,6 +75,11 @@ class ActionModule(ActionBase):
         if arguments["report"]:
             _write_report(arguments["report"], parsed.estate, result)
         return result
+
+
+def _controller_becomes(hostvars: Mapping[str, Any]) -> bool:
+    local = read_inventory(hostvars, ["localhost"], also=("ansible_become",)).hosts.get("localhost", {})
+    return boolean(local.get("ansible_become"), strict=False)
 
 
 def _order(finding: Finding) -> tuple[bool, Finding]:
@@ -104,7 +117,7 @@ def _lines(findings: Sequence[Finding], inventory: Inventory) -> list[str]:
     lines = []
     for (code, variable, message, remedy), group in list(alike.items())[:_MOST_SHOWN]:
         hosts = listed([finding.host for finding in group if finding.host])
-        where = origin(_variables(group[0], inventory), variable)
+        where = _origin.of_variable(_variables(group[0], inventory), variable)
         lines.append(
             f"{hosts}{': ' if hosts else ''}{variable}: {message} [{code}{', ' if where else ''}{where}]\n    {remedy}"
         )
@@ -114,7 +127,7 @@ def _lines(findings: Sequence[Finding], inventory: Inventory) -> list[str]:
 
 
 def _shown(finding: Finding, inventory: Inventory) -> dict[str, Any]:
-    return {**finding.as_dict(), "origin": origin(_variables(finding, inventory), finding.variable)}
+    return {**finding.as_dict(), "origin": _origin.of_variable(_variables(finding, inventory), finding.variable)}
 
 
 def _variables(finding: Finding, inventory: Inventory) -> Mapping[str, Any]:

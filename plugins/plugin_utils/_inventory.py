@@ -27,6 +27,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse imp
     listed,
     parse,
 )
+from ansible_collections.hybridk8s.estate.plugins.plugin_utils import _origin
 
 _TEMPLATE = re.compile(r"\{[{%#]")
 
@@ -70,10 +71,15 @@ def read_inventory(
 ) -> Inventory:
     """The variables of the hosts ``names`` (all by default), with those of the model and ``also`` rendered."""
     raw_of: Callable[[str], Mapping[str, Any]] = getattr(hostvars, "raw_get", hostvars.__getitem__)
-    raw = {str(name): raw_of(name) for name in (hostvars if names is None else names)}
+    raw: dict[str, Mapping[str, Any]] = {}
     shared: dict[tuple[str, int], Any] = {}
     hosts: dict[str, Mapping[str, Any]] = {}
     unreadable: list[Unreadable] = []
+    for name in hostvars if names is None else names:
+        try:
+            raw[str(name)] = raw_of(name)
+        except AnsibleError as error:  # a file of the host's variables that is no YAML, say
+            unreadable.append(Unreadable(str(name), "host_vars", f"{_reason(error)} ({_origin.of_error(error)})"))
     for name, variables in raw.items():
         rendered = dict(variables)
         for variable in (*READ_VARIABLES, *also):

@@ -2,14 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which variables hold a secret in clear text, and where a value was written; private to this collection.
+"""Which variables of an inventory hold a secret in clear text; private to this collection.
 
 A value counts as protected when it is vaulted (by itself or with its whole file) or a template, which looks it up.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -25,7 +24,6 @@ _SECRET_NAME = re.compile(
 _VAULT_HEADER = "$ANSIBLE_VAULT;"
 # What Ansible adds to every host's variables, and what hosts report about themselves.
 _NOT_WRITTEN = frozenset({"groups", "group_names", "hostvars", "vars", "ansible_facts", "ansible_local", "omit"})
-_PATH_PART = re.compile(r"[^.\[\]]+")
 
 
 def clear_secrets(raw: Mapping[str, Mapping[str, Any]], given_to_run: frozenset[str]) -> tuple[ClearSecret, ...]:
@@ -34,35 +32,20 @@ def clear_secrets(raw: Mapping[str, Mapping[str, Any]], given_to_run: frozenset[
     ``given_to_run`` names variables of the command line (AWX hands credentials over that way): not the inventory's.
     """
     holders: dict[tuple[str, int], list[str]] = {}
+    # Hosts share the objects that group_vars hold: each is searched once.
+    searched: dict[tuple[str, int], list[tuple[str, Any]]] = {}
     for host, variables in raw.items():
         for name, value in variables.items():
             if name in _NOT_WRITTEN or name in given_to_run:
                 continue
-            for path, secret in _secrets_under(str(name), value):
+            key = (str(name), id(value))
+            if key not in searched:
+                searched[key] = list(_secrets_under(str(name), value))
+            for path, secret in searched[key]:
                 holders.setdefault((path, id(secret)), []).append(host)
     return tuple(
         ClearSecret(hosts[0] if len(hosts) == 1 else "", path) for (path, _value), hosts in sorted(holders.items())
     )
-
-
-def origin(variables: Mapping[str, Any], variable: str) -> str:
-    """``file:line`` of what ``variable`` (a name, or a path such as ``estate_racks.r1.as``) was set to, if known."""
-    found = ""
-    value: Any = variables
-    for part in _PATH_PART.findall(variable):
-        try:
-            value = value[int(part)] if isinstance(value, list) else value[part]
-        except (KeyError, IndexError, TypeError, ValueError):
-            break
-        tag = Origin.get_tag(value)
-        if tag is not None and tag.path:
-            found = _short(tag.path) + (f":{tag.line_num}" if tag.line_num else "")
-    return found
-
-
-def _short(path: str) -> str:
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
 
 
 def is_secret_name(name: str) -> bool:

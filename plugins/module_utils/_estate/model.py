@@ -181,7 +181,10 @@ class ClearSecret:
 
 @dataclass(frozen=True)
 class Estate:
-    """All of it. ``hosts`` is sorted by name; ``groups`` holds every group of the inventory, unknown ones too."""
+    """All of it. ``hosts`` is sorted by name; ``groups`` holds every group of the inventory, unknown ones too.
+
+    ``controller_becomes`` says that the inventory makes Ansible become another user on the controller as well.
+    """
 
     name: str = ""
     kubernetes_version: Version | None = None
@@ -194,6 +197,7 @@ class Estate:
     hosts: Mapping[str, Host] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     clear_secrets: tuple[ClearSecret, ...] = ()
+    controller_becomes: bool = False
 
     @property
     def nodes(self) -> dict[str, Host]:

@@ -110,13 +110,14 @@ def parse(
     groups: Mapping[str, Sequence[str]],
     unreadable: Iterable[Unreadable] = (),
     clear_secrets: Iterable[model.ClearSecret] = (),
+    controller_becomes: bool = False,
 ) -> Parsed:
     """Make an Estate of ``hosts`` (variables by host name) and ``groups`` (host names by group name).
 
     Never raises for bad input: what cannot be read is left out of the Estate and reported. ``unreadable`` names
     variables that the caller could not render; they are reported once and not called missing as well.
-    ``clear_secrets`` are what the caller found, for the rule about them. Hosts in none of our groups (a bastion, say)
-    are known by name only.
+    ``clear_secrets`` and ``controller_becomes`` are what the caller found, for the rules about them. Hosts in none of
+    our groups (a bastion, say) are known by name only.
     """
     reader = _Reader()
     lost = {(item.host, item.variable) for item in unreadable}
@@ -146,6 +147,7 @@ def parse(
         hosts=_hosts(reader, hosts, member_of, racks, lost),
         groups={str(name): tuple(str(member) for member in members) for name, members in groups.items()},
         clear_secrets=tuple(clear_secrets),
+        controller_becomes=controller_becomes,
     )
     return Parsed(estate, tuple(reader.findings))
 
@@ -231,7 +233,7 @@ class _Reader:
         except (AddressValueError, NetmaskValueError, ValueError):
             self._not_a_network(host, variable, value)
             return None
-        if str(network.network_address) != str(value).split("/")[0]:
+        if str(network.network_address) != str(value).partition("/")[0]:
             self.report(
                 "ES011-host-bits-set",
                 host,

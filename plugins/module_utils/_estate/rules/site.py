@@ -135,6 +135,19 @@ def secret_in_clear(estate: model.Estate) -> Iterator[Problem]:
         )
 
 
+@rule(
+    "ES622-become-on-the-controller", WARNING, "tasks for the API run there and need no other user", "docs: connection"
+)
+def become_on_the_controller(estate: model.Estate) -> Iterator[Problem]:
+    if estate.controller_becomes:
+        yield Problem(
+            "",
+            "ansible_become",
+            "it is set for every host, so it holds for the controller as well.",
+            "Set it for the groups kubernetes and switches instead of all.",
+        )
+
+
 def _mirror_urls(estate: model.Estate) -> Iterator[tuple[str, str]]:
     if estate.mirror is None:
         return

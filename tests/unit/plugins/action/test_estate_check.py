@@ -290,6 +290,7 @@ BROKEN = {
     "a password of one host": Broken(
         LAB, [(HOSTS, "tor2: {", "tor2: {switch_bgp_password: 12345, ")], {("ES621", "tor2")}
     ),
+    "become on the controller": Broken(LAB, [(CONNECTION, "", "ansible_become: yes\n")], {("ES622", "")}),
     "a label with a blank": Broken(LAB, [(HOSTS, "disk: nvme", "disk: nvme ssd")], {("ES701", "w2")}),
     "a label of the kubelet": Broken(LAB, [(HOSTS, "disk: nvme", "kubernetes.io/hostname: w2")], {("ES702", "w2")}),
     "a label that the kubelet may not set": Broken(
@@ -487,9 +488,24 @@ def test_a_variable_of_the_model_that_is_vaulted_with_another_password_is_named(
     assert (finding["code"], finding["variable"]) == ("ES001-unreadable-variable", "estate_name")
 
 
+def test_a_file_that_is_no_yaml_is_named_with_its_host(tmp_path: Path) -> None:
+    inventory = spoil(tmp_path, BROKEN["an address used twice"])
+    (inventory / "host_vars").mkdir()
+    (inventory / "host_vars/w2.yml").write_text("a: b: c\n", encoding="utf-8")
+    result = check(inventory)
+    assert found(result) == {("ES001", "w2"), ("ES203", "w4")}
+    assert "host_vars/w2.yml" in result["msg"]
+
+
 def test_a_template_may_use_other_hosts(tmp_path: Path) -> None:
     edit = (HOSTS, "10.20.1.22", "\"{{ hostvars['w1'].ansible_host | replace('.21', '.22') }}\"")
     assert check(spoil(tmp_path, Broken(LAB, [edit], set())))["findings"] == []
+
+
+def test_become_for_some_groups_is_in_order(tmp_path: Path) -> None:
+    inventory = spoil(tmp_path, Broken(LAB, [], set()))
+    (inventory / "group_vars/kubernetes.yml").write_text("ansible_become: true\n", encoding="utf-8")
+    assert check(inventory)["findings"] == []
 
 
 def test_more_findings_than_a_person_reads_are_counted(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ class Raw:
     hosts: dict[str, dict[str, Any]]
     groups: dict[str, list[str]]
     clear_secrets: list[model.ClearSecret] = field(default_factory=list)
+    controller: dict[str, bool] = field(default_factory=dict)
 
 
 def good() -> Raw:
@@ -85,7 +86,8 @@ def good() -> Raw:
 def edited(edits: Edits) -> Raw:
     """The good estate with values set (or, for ``GONE``, removed) at paths.
 
-    A path begins with ``estate`` (the variables of group_vars/all), ``groups``, ``secrets`` or a host's name.
+    A path begins with ``estate`` (the variables of group_vars/all), ``groups``, ``controller``, ``secrets`` or a
+    host's name.
     """
     raw = good()
     for path, value in edits.items():
@@ -93,7 +95,7 @@ def edited(edits: Edits) -> Raw:
         if first == "secrets":
             raw.clear_secrets.append(model.ClearSecret(*value))
             continue
-        root: Any = {"estate": raw.estate, "groups": raw.groups}.get(first)
+        root: Any = {"estate": raw.estate, "groups": raw.groups, "controller": raw.controller}.get(first)
         if root is None:
             root = raw.hosts.setdefault(first, {})
         for key in keys[:-1]:
@@ -107,7 +109,9 @@ def edited(edits: Edits) -> Raw:
 
 def read(raw: Raw) -> Parsed:
     hosts = {name: {**raw.estate, **variables} for name, variables in raw.hosts.items()}
-    return parse(hosts, raw.groups, clear_secrets=raw.clear_secrets)
+    return parse(
+        hosts, raw.groups, clear_secrets=raw.clear_secrets, controller_becomes=raw.controller.get("becomes", False)
+    )
 
 
 def judge(edits: Edits) -> list[Finding]:

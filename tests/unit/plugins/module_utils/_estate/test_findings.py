@@ -446,6 +446,7 @@ CASES = [
         {ENDPOINT: "10.20.1.11:6443", ("groups", "control_plane"): ["cp1"]},
     ),
     Case("ES621-secret-in-clear", {("secrets",): ("w1", "bgp_password")}, "w1", "bgp_password"),
+    Case("ES622-become-on-the-controller", {("controller", "becomes"): True}, "", "ansible_become"),
     # Labels, annotations, taints.
     Case("ES701-label-malformed", {("w1", "node_labels"): {"a b": "c"}}, "w1", "node_labels.a b"),
     Case("ES701-label-malformed", {("w1", "node_labels"): {"/a": "c"}}, "w1", "node_labels./a"),
