@@ -127,7 +127,8 @@ def _lines(findings: Sequence[Finding], inventory: Inventory) -> list[str]:
 
 
 def _shown(finding: Finding, inventory: Inventory) -> dict[str, Any]:
-    return {**finding.as_dict(), "origin": _origin.of_variable(_variables(finding, inventory), finding.variable)}
+    origin = _origin.of_variable(_variables(finding, inventory), finding.variable)
+    return {**finding.as_dict(), "why": rules.why(finding.code), "origin": origin}
 
 
 def _variables(finding: Finding, inventory: Inventory) -> Mapping[str, Any]:

@@ -72,6 +72,10 @@ findings:
       description: What to do about it.
       type: str
       sample: Correct the address, the rack, or the rack's subnet.
+    why:
+      description: What goes wrong otherwise.
+      type: str
+      sample: the rack's switch could not reach it, nor any pod on it
     origin:
       description: File and line of the variable, where known.
       type: str

@@ -60,7 +60,7 @@ ESTATE_VARIABLES: tuple[str, ...] = (
 RUN_VARIABLES: tuple[str, ...] = ("estate_kubeconfig", "estate_report")
 REQUIRED_ESTATE_VARIABLES: tuple[str, ...] = ("estate_name", "estate_kubernetes_version", "estate_networks")
 
-HOST_VARIABLES: tuple[str, ...] = (
+_OWN_HOST_VARIABLES = (
     "ansible_host",
     "rack",
     "node_class",
@@ -68,9 +68,10 @@ HOST_VARIABLES: tuple[str, ...] = (
     "node_annotations",
     "node_taints",
     "route_reflector_cluster_id",
-    "container_runtime_containerd_version",
-    "kubernetes_node_version",
 )
+# Variables of roles; the roles' argument specifications know their neighbours.
+_ROLE_VARIABLES = ("container_runtime_containerd_version", "kubernetes_node_version")
+HOST_VARIABLES: tuple[str, ...] = _OWN_HOST_VARIABLES + _ROLE_VARIABLES
 READ_VARIABLES: tuple[str, ...] = ESTATE_VARIABLES + HOST_VARIABLES
 
 # Names that people bring along from elsewhere and that are too far from ours for difflib.
@@ -651,7 +652,7 @@ def _look_for_misspelling(reader: _Reader, host: str, variable: str, variables: 
 def _misspelt(variable: str) -> str:
     if variable in HOST_VARIABLES or variable.startswith("estate_"):
         return ""
-    return _OTHER_NAMES.get(variable, "") or did_you_mean(variable, HOST_VARIABLES, _MISSPELT_CUTOFF)
+    return _OTHER_NAMES.get(variable, "") or did_you_mean(variable, _OWN_HOST_VARIABLES, _MISSPELT_CUTOFF)
 
 
 def _is_host(text: str) -> bool:

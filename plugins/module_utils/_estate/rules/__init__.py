@@ -10,6 +10,7 @@ Each rule is a small function of its own, grouped by concern: a module each. Imp
 from __future__ import annotations
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import READING_CODES
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules import (
     addresses,
     cloud,
@@ -23,9 +24,27 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules imp
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._registry import RULES, Rule
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 
-__all__ = ["RULES", "Rule", "addresses", "check", "cloud", "cluster", "fabric", "membership", "nodes", "ranges", "site"]
+__all__ = [
+    "RULES",
+    "Rule",
+    "addresses",
+    "check",
+    "cloud",
+    "cluster",
+    "fabric",
+    "membership",
+    "nodes",
+    "ranges",
+    "site",
+    "why",
+]
 
 
 def check(estate: model.Estate) -> tuple[Finding, ...]:
     """Every finding of every rule, in the order of the codes."""
     return tuple(finding for code in sorted(RULES) for finding in RULES[code].findings(estate))
+
+
+def why(code: str) -> str:
+    """What goes wrong where the finding ``code`` is not put right."""
+    return RULES[code].why if code in RULES else READING_CODES[code]

@@ -125,8 +125,9 @@ def rack_without_reflector(estate: model.Estate) -> Iterator[Problem]:
 
 @rule("ES412-rack-without-switch", ERROR, "nobody would announce its pods to the fabric", _REFLECTION)
 def rack_without_switch(estate: model.Estate) -> Iterator[Problem]:
+    expected = estate.switches or (estate.bgp is not None and estate.bgp.imports)
     for rack in estate.racks.values():
-        if estate.bgp is not None and not rack.switches and derive.nodes_in_rack(estate, rack.name):
+        if expected and not rack.switches and derive.nodes_in_rack(estate, rack.name):
             yield Problem(
                 "",
                 f"estate_racks.{rack.name}.switches",

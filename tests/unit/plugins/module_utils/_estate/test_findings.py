@@ -6,11 +6,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import rules
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import READING_CODES, Unreadable, parse
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import (
+    ESTATE_VARIABLES,
+    HOST_VARIABLES,
+    READING_CODES,
+    RUN_VARIABLES,
+    Unreadable,
+    parse,
+)
 
 from tests.unit.plugins.module_utils._estate.samples import GONE, Edits, edited, judge
 
@@ -329,6 +339,13 @@ CASES = [
         "",
         "estate_racks.r2.switches",
         {("estate", "estate_racks", "r3"): {"subnet": "10.20.3.0/24"}},
+    ),
+    Case(
+        "ES412-rack-without-switch",
+        {(*RACK1, "switches"): [], (*RACK2, "switches"): [], ("groups", "switches"): []},
+        "",
+        "estate_racks.r1.switches",
+        {(*RACK1, "switches"): [], (*RACK2, "switches"): [], ("groups", "switches"): [], (*BGP, "import"): []},
     ),
     Case("ES413-unknown-switch", {(*RACK2, "switches"): ["tor22"]}, "", "estate_racks.r2.switches[0]"),
     Case("ES413-unknown-switch", {("groups", "switches"): ["tor1"]}, "tor2", "estate_racks.r2.switches[0]"),
@@ -667,6 +684,26 @@ def test_the_taints_of_kubespray_are_translated() -> None:
 )
 def test_no_value_makes_the_check_raise(path: tuple[str, ...], junk: object) -> None:
     judge({path: junk})
+
+
+def role_files(pattern: str) -> list[Path]:
+    return sorted(Path(__file__).parents[5].glob(pattern))
+
+
+def test_every_estate_variable_that_content_reads_is_known() -> None:
+    names: set[str] = set()
+    for path in (*role_files("roles/**/*.yml"), *role_files("playbooks/**/*.yml")):
+        names.update(re.findall(r"(?<!\w)estate_\w+(?!\w*:$)", path.read_text(encoding="utf-8")))
+    assert names - {"estate_check"} <= {*ESTATE_VARIABLES, *RUN_VARIABLES}
+
+
+def test_no_variable_of_a_role_looks_misspelt() -> None:
+    names = [
+        name for path in role_files("roles/*/defaults/main.yml") for name in yaml.safe_load(path.read_text()) or ()
+    ]
+    assert names
+    findings = judge({("w1", name): "x" for name in names if name not in HOST_VARIABLES})
+    assert [finding.variable for finding in findings if finding.code == "ES008-looks-misspelt"] == []
 
 
 def test_an_inventory_without_hosts_is_judged_too() -> None:
