@@ -40,6 +40,7 @@ REFLECTOR_LABEL = "route-reflector"
 CLUSTER_ID_ANNOTATION = "projectcalico.org/RouteReflectorClusterID"
 OWNED_BY_ANNOTATION = "estate.hybridk8s.io/estate"
 REFLECTOR_OF_ANNOTATION = "estate.hybridk8s.io/route-reflector"
+CALICO_METADATA_ANNOTATION = "projectcalico.org/metadata"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGER = "hybridk8s.estate"
 
@@ -47,11 +48,11 @@ IS_REFLECTOR = f"{REFLECTOR_LABEL} == 'true'"
 IS_CLIENT = f"{REFLECTOR_LABEL} != 'true' && {NODE_CLASS_LABEL} != '{CLOUD_VM}'"
 # Longer than a calico-node takes to be replaced: peers keep its routes for so long (domain facts A4).
 RESTART_TIME = "2m0s"
-# Every status names all routes of a node, so what n nodes write grows with n squared; beyond this many the routes
-# are left out, and with more nodes each reports less often.
+# calico-node writes its status once a period, changed or not, and a status names all routes of the node: what n nodes
+# write grows with n squared. So more nodes report less often, and beyond some hundred without routes.
 NODES_WITH_ROUTES = 200
 STATUS_PERIOD = 2
-NODES_A_SECOND = 50
+NODES_A_SECOND = 20
 
 Object = Mapping[str, Any]
 
@@ -92,11 +93,25 @@ def ownership(estate: str) -> dict[str, Any]:
 
 
 def is_ours(found: Object, estate: str) -> bool:
-    """True for an object that this collection made for this estate."""
+    """True for an object that this collection made for this estate.
+
+    Where Calico has written the object since, our label and annotation are inside an annotation of its own (seen with
+    3.31: calico-node does so with every status).
+    """
     metadata = found.get("metadata", {})
-    return (metadata.get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGER and (metadata.get("annotations") or {}).get(
-        OWNED_BY_ANNOTATION
-    ) == estate
+    return any(
+        (place.get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGER
+        and (place.get("annotations") or {}).get(OWNED_BY_ANNOTATION) == estate
+        for place in (metadata, _kept_by_calico(metadata))
+    )
+
+
+def _kept_by_calico(metadata: Object) -> Object:
+    try:
+        kept = json.loads((metadata.get("annotations") or {}).get(CALICO_METADATA_ANNOTATION, "{}"))
+    except ValueError:
+        return {}
+    return kept if isinstance(kept, dict) else {}
 
 
 def patch(wanted: Wanted, found: Object, estate: str) -> dict[str, Any]:
@@ -149,7 +164,7 @@ def _pool(pool: Pool, nat_outgoing: bool) -> dict[str, Any]:
 
 
 def statuses(topology: Topology) -> list[Wanted]:
-    """One request a node to report its sessions and routes; calico-node writes only when they change."""
+    """One request a node to report its sessions and routes."""
     count = len(topology.speakers)
     classes = ["Agent", "BGP", *(["Routes"] if count <= NODES_WITH_ROUTES else [])]
     period = max(STATUS_PERIOD, count // NODES_A_SECOND)

@@ -12,6 +12,7 @@ BGPPeer selects for it; routes go over the mesh by one hop and over reflectors b
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -207,6 +208,7 @@ class FakeCalico:
             if name not in self.nodes or not self.alive(name) or name in self.silent:
                 continue
             status["status"] = self._status(name, configured, up, over_mesh, over_reflectors)
+            _rewrite(status["metadata"])
 
     def _reflected(self, name: str, peers: dict[str, set[str]]) -> set[str]:
         """Whose blocks reach ``name``: its peers' own, and what peers that are reflectors pass on."""
@@ -269,6 +271,13 @@ class FakeCalico:
             "bgp": {"peersV4": peers},
             "routes": {"routesV4": routes},
         }
+
+
+def _rewrite(metadata: dict[str, Any]) -> None:
+    """What Calico's client does with the labels and annotations of an object that it writes."""
+    if metadata.get("labels"):
+        kept = {"labels": metadata.pop("labels"), "annotations": metadata["annotations"]}
+        metadata["annotations"] = {"projectcalico.org/metadata": json.dumps(kept)}
 
 
 @functools.cache

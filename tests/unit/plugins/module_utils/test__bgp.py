@@ -143,7 +143,7 @@ def test_reports_of_a_large_estate_are_small_and_rare() -> None:
     small = _bgp_objects.statuses(topology)[0].spec
     large = _bgp_objects.statuses(replace(topology, speakers=many))[0].spec
     assert (small["classes"], small["updatePeriodSeconds"]) == (["Agent", "BGP", "Routes"], 2)
-    assert (large["classes"], large["updatePeriodSeconds"]) == (["Agent", "BGP"], 20)
+    assert (large["classes"], large["updatePeriodSeconds"]) == (["Agent", "BGP"], 50)
 
 
 @pytest.mark.parametrize(
@@ -159,3 +159,20 @@ def test_reports_of_a_large_estate_are_small_and_rare() -> None:
 def test_a_patch_says_only_what_differs(spec: dict[str, object], expected: dict[str, object]) -> None:
     wanted = _bgp_objects.Wanted(_bgp_objects.PEERS, "p", {"a": 1, "b": False})
     assert _bgp_objects.patch(wanted, {"metadata": _bgp_objects.ownership("lab"), "spec": spec}, "lab") == expected
+
+
+@pytest.mark.parametrize(
+    ("metadata", "ours"),
+    [
+        (_bgp_objects.ownership("lab"), True),
+        (_bgp_objects.ownership("lab-2"), False),
+        ({"annotations": {"projectcalico.org/metadata": json.dumps(_bgp_objects.ownership("lab"))}}, True),
+        ({"annotations": {"projectcalico.org/metadata": json.dumps(_bgp_objects.ownership("lab-2"))}}, False),
+        ({"annotations": {"projectcalico.org/metadata": "{"}}, False),
+        ({"annotations": {"projectcalico.org/metadata": "[]"}}, False),
+        ({"labels": None, "annotations": None}, False),
+        ({}, False),
+    ],
+)
+def test_ours_is_what_says_so_even_after_calico_wrote_it(metadata: dict[str, object], ours: bool) -> None:
+    assert _bgp_objects.is_ours({"metadata": metadata}, "lab") is ours

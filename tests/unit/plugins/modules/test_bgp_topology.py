@@ -28,8 +28,9 @@ def call(
     **changes: Any,
 ) -> dict[str, Any]:
     monkeypatch.setattr(bgp_topology, "open_cluster", lambda _module: cluster)
-    monkeypatch.setattr(_bgp_apply, "POLL_SECONDS", 0.0)
-    options = {"topology": _bgp.as_dict(LAB), "_ansible_check_mode": check, "_ansible_diff": diff, **changes}
+    monkeypatch.setattr(_bgp_apply, "POLL_SECONDS", 0.01)
+    run = {"_ansible_check_mode": check, "_ansible_diff": diff}
+    options = {"topology": _bgp.as_dict(LAB), "gate_timeout": 20, **run, **changes}
     with patch_module_args(options), pytest.raises(SystemExit):
         bgp_topology.main()
     shaped: dict[str, Any] = json.loads(capsys.readouterr().out)
