@@ -6,6 +6,7 @@ the file a JSON object of names and IPv4 addresses.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -67,7 +68,9 @@ def serve(address: str, port: int, names: Mapping[str, str]) -> None:
             query, client = server.recvfrom(4096)
             response = answer(query, known)
             if response is not None:
-                server.sendto(response, client)
+                # A client that is gone, with its network perhaps, is no reason to stop answering the others.
+                with contextlib.suppress(OSError):
+                    server.sendto(response, client)
 
 
 if __name__ == "__main__":
