@@ -42,7 +42,7 @@ class Interrupted(Exception):
 class Rules:
     """What may be evicted though it is lost by it, and the grace period in seconds that replaces the pods' own."""
 
-    unmanaged: bool = False
+    force: bool = False
     emptydir: bool = False
     grace: int | None = None
 
@@ -118,7 +118,7 @@ def _blockers(pod: Object, node: str, rules: Rules) -> list[Finding]:
     if pod["metadata"].get("deletionTimestamp") or pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
         return []
     found = []
-    if not _controller(pod) and not rules.unmanaged:
+    if not _controller(pod) and not rules.force:
         found.append(
             Finding(
                 code="DR001-unmanaged-pod",

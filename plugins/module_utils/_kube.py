@@ -25,6 +25,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 try:
     import urllib3
+    import yaml
     from kubernetes.client.configuration import Configuration
     from kubernetes.client.rest import RESTClientObject
     from kubernetes.config.config_exception import ConfigException
@@ -402,17 +403,12 @@ def _configuration(kubeconfig: str | Mapping[str, Any], private: str) -> Any:
             )
             return configuration
         path = os.path.expanduser(kubeconfig)
-        if not os.path.isfile(path):
-            raise KubeError(
-                f"there is no kubeconfig at {path}.", remedy="Correct kubeconfig; content is given as a mapping."
-            )
-        load_kube_config(path, client_configuration=configuration, temp_file_path=private)
-        return configuration
-    except (ConfigException, ValueError, TypeError, AttributeError, KeyError, OSError) as error:
+        if os.path.isfile(path):
+            load_kube_config(path, client_configuration=configuration, temp_file_path=private)
+            return configuration
+    except (ConfigException, yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, OSError) as error:
         raise KubeError(f"the kubeconfig cannot be used: {error}") from error
-    except Exception as error:
-        # PyYAML's errors derive straight from Exception.
-        raise KubeError(f"the kubeconfig cannot be read: {error}") from error
+    raise KubeError(f"there is no kubeconfig at {path}.", remedy="Correct kubeconfig; content is given as a mapping.")
 
 
 def _tls(configuration: Any) -> ssl.SSLContext:

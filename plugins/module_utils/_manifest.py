@@ -131,9 +131,18 @@ def checked(documents: Iterable[Any], source: str) -> list[Object]:
         metadata = document.get("metadata")
         if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
             raise ManifestError(f"{where}, a {document['kind']}, has no metadata.name.")
-        # A copy: what follows changes it, and status belongs to controllers.
-        objects.append({key: value for key, value in json.loads(json.dumps(document)).items() if key != "status"})
+        objects.append(_plain(document, where))
     return objects
+
+
+def _plain(document: Mapping[str, Any], where: str) -> Object:
+    """A copy as JSON has it, with keys that are text, and without status, which belongs to controllers."""
+    try:
+        copied: Object = json.loads(json.dumps(document))
+    except (TypeError, ValueError) as error:
+        raise ManifestError(f"{where} holds what JSON cannot: {error}.") from error
+    copied.pop("status", None)
+    return copied
 
 
 def _loader() -> Any:
@@ -239,10 +248,14 @@ def declared(documents: Iterable[Object]) -> dict[tuple[str, str], Resource]:
     for document in documents:
         if document["kind"] != "CustomResourceDefinition":
             continue
-        spec = document["spec"]
-        resource = Resource(spec["names"]["plural"], spec.get("scope") == "Namespaced")
-        for version in spec["versions"]:
-            found[(f"{spec['group']}/{version['name']}", spec["names"]["kind"])] = resource
+        try:
+            spec, names = document["spec"], document["spec"]["names"]
+            resource = Resource(names["plural"], spec.get("scope") == "Namespaced")
+            found.update(
+                {(f"{spec['group']}/{version['name']}", names["kind"]): resource for version in spec["versions"]}
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ManifestError(f"{identity(document)} is no definition: {error!r} is missing or wrong.") from error
     return found
 
 

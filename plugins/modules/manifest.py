@@ -244,6 +244,7 @@ def documents_of(params):
     documents = _manifest.parse(read_source(params), params["src"]) if params["src"] else []
     documents += _manifest.checked(params["documents"] or [], "documents")
     documents = _manifest.overlaid(_manifest.select(documents, params["omit"]), params["overlays"])
+    documents = _manifest.checked(documents, "what the overlays made")
     return [_manifest.marked(document, params["estate"] or "", params["set"] or "") for document in documents]
 
 

@@ -61,7 +61,7 @@ def test_files_with_keys_are_private_while_they_exist(plane, monkeypatch, tmp_pa
         ("broken key", "cannot be used"),
         ("missing file", "there is no kubeconfig at /nowhere/admin.conf"),
         ("empty file", "cannot be"),
-        ("not yaml", "cannot be read"),
+        ("not yaml", "cannot be used"),
     ],
 )
 def test_a_kubeconfig_that_is_wrong_is_named(plane, run_module, tmp_path, change, expected):

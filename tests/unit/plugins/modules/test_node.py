@@ -1,0 +1,86 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.hybridk8s.estate.plugins.modules import node, node_info
+
+from tests.unit.plugins.modules.cluster_fake import MemoryPool, cluster_on, run
+
+NODES = "/api/v1/nodes"
+
+
+def live(name, ready="True", **metadata):
+    conditions = [{"type": "Ready", "status": ready, "message": f"{name} says {ready}"}]
+    item = {"metadata": {"name": name, **metadata}, "spec": {}, "status": {"conditions": conditions}}
+    return f"{NODES}/{name}", item
+
+
+@pytest.fixture
+def use(monkeypatch):
+    def install(pool):
+        monkeypatch.setattr(node, "open_cluster", lambda _module: cluster_on(pool))
+        monkeypatch.setattr(node_info, "open_cluster", lambda _module: cluster_on(pool))
+        monkeypatch.setattr(node, "POLL_SECONDS", 0.01)
+        return pool
+
+    return install
+
+
+def test_run_then_rerun(use, monkeypatch):
+    pool = use(MemoryPool([live("w1"), live("w2")]))
+    nodes = [{"name": name, "labels": {"rack": "r1"}} for name in ("w1", "w2", "w3")]
+    checked = run(node, monkeypatch, check=True, nodes=nodes)
+    assert {method for method, _path in pool.log} == {"GET"}
+    first = run(node, monkeypatch, nodes=nodes)
+    assert (first["changed"], first["missing"], first["steps"]) == (True, ["w3"], checked["steps"])
+    second = run(node, monkeypatch, nodes=nodes)
+    assert (second["changed"], second["steps"]) == (False, [])
+
+
+def test_one_refused_node_does_not_stop_the_others(use, monkeypatch):
+    use(MemoryPool([live("w1"), live("w2")], lambda method, path: 403 * (method == "PATCH" and path.endswith("w1"))))
+    result = run(node, monkeypatch, nodes=[{"name": name, "labels": {"rack": "r1"}} for name in ("w1", "w2")])
+    assert (result["failed"], result["changed"]) == (True, True)
+    assert list(result["failed_nodes"]) == ["w1"]
+    assert result["msg"].startswith("1 nodes could not be changed: w1: nodes/w1: refused (HTTP 403).")
+
+
+def test_what_is_not_ready_is_named(use, monkeypatch):
+    use(MemoryPool([live("w1"), live("w2", "Unknown")]))
+    result = run(node, monkeypatch, nodes=[{"name": "w1"}, {"name": "w2"}], wait_ready=0)
+    assert "failed" not in result
+    assert result["not_ready"] == {}
+    result = run(node, monkeypatch, nodes=[{"name": "w1"}, {"name": "w2"}], wait_ready=1)
+    assert result["not_ready"] == {"w2": "w2 says Unknown"}
+    assert result["msg"] == "not Ready after 1 s: w2: w2 says Unknown"
+    assert "failed" not in run(node, monkeypatch, check=True, nodes=[{"name": "w2"}], wait_ready=1)
+
+
+def test_findings_become_warnings(use, monkeypatch):
+    use(MemoryPool([live("w1", labels={"rack": "theirs"})]))
+    result = run(node, monkeypatch, nodes=[{"name": "w1", "labels": {"rack": "r1"}}])
+    assert result["changed"] is False
+    assert "theirs" in str(result["warnings"])
+    assert result["findings"][0]["code"] == "ND001-foreign-value"
+
+
+def test_an_unreachable_cluster_is_a_message(monkeypatch):
+    result = run(node, monkeypatch, nodes=[{"name": "w1"}], kubeconfig="/nowhere")
+    assert result["msg"] == "there is no kubeconfig at /nowhere. Correct kubeconfig; content is given as a mapping."
+    assert "exception" not in result
+
+
+def test_info(use, monkeypatch):
+    use(MemoryPool([live("w1"), live("w2", "False")]))
+    result = run(node_info, monkeypatch, names=["w2", "w1", "w9", "w1"])
+    assert [(entry["name"], entry["ready"]) for entry in result["nodes"]] == [
+        ("w1", True),
+        ("w2", False),
+        ("w9", False),
+    ]
+    assert result["not_ready"] == {"w2": "w2 says False"}
+    assert [entry["name"] for entry in run(node_info, monkeypatch)["nodes"]] == ["w1", "w2"]
+    assert run(node_info, monkeypatch, names=[])["nodes"] == []
