@@ -232,3 +232,18 @@ def ungrouped_host(estate: model.Estate) -> Iterator[Problem]:
             "it is in no group.",
             "Put it into workers, control_plane or switches, or remove it.",
         )
+
+
+@rule("ES117-same-short-name", WARNING, "logs and metrics often know a machine by its short name only", _NODE_NAMES)
+def same_short_name(estate: model.Estate) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for name in estate.nodes:
+        short = name.partition(".")[0]
+        if short in first:
+            yield Problem(
+                name,
+                "inventory_hostname",
+                f"its short name {short!r} is that of {first[short]} too.",
+                "Give one of them another name.",
+            )
+        first.setdefault(short, name)

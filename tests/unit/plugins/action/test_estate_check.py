@@ -532,21 +532,25 @@ def station(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def playbook(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "hybridk8s.estate.check", *arguments]
+def playbook(environment: dict[str, str], name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), f"hybridk8s.estate.{name}", *arguments]
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_the_playbook_names_everything_connects_to_nothing_and_fails(tmp_path: Path, station: dict[str, str]) -> None:
-    edits = [*BROKEN["seven mistakes at once"].edits, *BROKEN["a user that refers to nothing"].edits[:0]]
-    edits += [(CONNECTION, "ansible_user: root", 'ansible_user: "{{ nobody }}"')]
+@pytest.mark.parametrize("name", ["check", "site"])
+def test_playbooks_name_everything_connect_to_nothing_and_fail(
+    name: str, tmp_path: Path, station: dict[str, str]
+) -> None:
+    seven = BROKEN["seven mistakes at once"]
+    edits = [*seven.edits, (CONNECTION, "ansible_user: root", 'ansible_user: "{{ nobody }}"')]
     inventory = spoil(tmp_path, Broken(LAB, edits, set()))
     report = tmp_path / "report.json"
-    run = playbook(station, "-i", str(inventory), "-e", f"estate_report={report}", "--limit", "w5")
+    run = playbook(station, name, "-i", str(inventory), "-e", f"estate_report={report}", "--limit", "w5")
     assert run.returncode == 2
     output = run.stdout + run.stderr
     assert "Traceback" not in output
-    for code, host in (*BROKEN["seven mistakes at once"].planted, ("ES001", "w3")):
+    assert output.count("PLAY [") == 1
+    for code, host in (*seven.planted, ("ES001", "w3")):
         assert (code, host) in found(json.loads(report.read_text(encoding="utf-8")))
         assert code in output
     assert not (tmp_path / "connected").exists()
@@ -555,13 +559,13 @@ def test_the_playbook_names_everything_connects_to_nothing_and_fails(tmp_path: P
 def test_the_playbook_is_content_with_a_good_inventory_that_it_cannot_decrypt(
     tmp_path: Path, station: dict[str, str]
 ) -> None:
-    run = playbook(station, "-i", str(INVENTORIES / HYBRID), "--limit", "ali-vm-1", "--check", "--diff")
+    run = playbook(station, "check", "-i", str(INVENTORIES / HYBRID), "--limit", "ali-vm-1", "--check", "--diff")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "WARNING" not in run.stdout + run.stderr
     assert not (tmp_path / "connected").exists()
 
 
 def test_a_password_of_the_command_line_is_not_the_inventorys(tmp_path: Path, station: dict[str, str]) -> None:
-    run = playbook(station, "-i", str(INVENTORIES / LAB), "-e", "ansible_password=hunter2")
+    run = playbook(station, "check", "-i", str(INVENTORIES / LAB), "-e", "ansible_password=hunter2")
     assert run.returncode == 0, run.stdout + run.stderr
     assert not (tmp_path / "connected").exists()

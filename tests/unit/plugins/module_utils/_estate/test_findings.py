@@ -199,6 +199,13 @@ CASES = [
     ),
     Case("ES115-gpu-is-no-node", {("groups", "gpu"): ["tor1"]}, "tor1", "groups.gpu"),
     Case("ES116-ungrouped-host", {("groups", "ungrouped"): ["bastion"]}, "bastion", "groups.ungrouped"),
+    Case(
+        "ES117-same-short-name",
+        {("w3.b", "ansible_host"): "10.20.2.24", ("w3.b", "rack"): "r2", ("groups", "workers"): ["w3", "w3.b"]},
+        "w3.b",
+        "inventory_hostname",
+        {("w3.b", "ansible_host"): "10.20.2.24", ("groups", "jump_hosts"): ["w3.b"]},
+    ),
     # Hosts and racks.
     Case("ES201-host-without-rack", {("w3", "rack"): GONE}, "w3", "rack", {("vm1", "node_labels"): {}}),
     Case("ES202-unknown-rack", {("w3", "rack"): "r22"}, "w3", "rack"),
