@@ -276,6 +276,14 @@ def wanted_parts(wanted: Wanted) -> Parts:
     return {(part.kind, part.name): part for part in parts}
 
 
+def with_former(parts: Parts, configuration: Configuration) -> Parts:
+    """``parts`` and the neighbours that are still there; all that is there where nothing is wanted any more."""
+    if not parts:
+        return configuration.parts
+    former = {key: part for key, part in configuration.parts.items() if key[0] == NEIGHBOUR and key not in parts}
+    return {**parts, **former}
+
+
 def _list_lines(name: str, prefixes: Sequence[Prefix]) -> tuple[str, ...]:
     if not prefixes:
         return (f"ip prefix-list {name} seq 5 deny any",)

@@ -38,7 +38,7 @@ options:
     required: true
     aliases: [as]
   neighbours:
-    description: The route reflectors. Neighbours of our peer-group that are not listed are removed.
+    description: The route reflectors.
     type: list
     elements: dict
     default: []
@@ -64,6 +64,12 @@ options:
       password:
         description: TCP-MD5 password of the session. It is in no argument list, no difference and no message.
         type: str
+  prune:
+    description:
+      - Whether neighbours of our peer-group that are not listed are removed. With V(false) they stay for now, so that
+        a session that replaces theirs can come up first.
+    type: bool
+    default: true
   import_prefixes:
     description: What the switch takes from the reflectors, normally the pod pools. Nothing else is taken.
     type: list
@@ -233,6 +239,7 @@ ARGUMENTS: dict[str, Any] = {
             "password": {"type": "str", "no_log": True},
         },
     },
+    "prune": {"type": "bool", "default": True},
     "import_prefixes": PREFIX,
     "export_prefixes": PREFIX,
     "max_prefix": {"type": "int", "default": 2000},
@@ -359,9 +366,11 @@ def main() -> None:
         wanted = _frr.wanted_of(module.params)
     except _frr.FrrError as error:
         switch.fail(str(error))
-    parts = _frr.wanted_parts(wanted) if module.params["state"] == "present" else {}
     running = switch.running()
     before = _frr.read(running, wanted.estate)
+    parts = _frr.wanted_parts(wanted) if module.params["state"] == "present" else {}
+    if not module.params["prune"]:
+        parts = _frr.with_former(parts, before)
     refused = _frr.refusal(before, wanted)
     if refused:
         switch.fail(refused)

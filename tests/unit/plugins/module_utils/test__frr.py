@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -177,6 +178,17 @@ def test_absent_removes_ours_in_an_order_that_frr_takes() -> None:
 def test_a_neighbour_that_is_no_longer_wanted_goes_alone() -> None:
     wanted = replace(WANTED, neighbours=WANTED.neighbours[:1])
     assert lines_for(RUNNING, wanted) == ["router bgp 64901", " no neighbor 10.20.1.12", "exit"]
+
+
+def test_a_former_neighbour_can_stay_until_its_successor_is_up() -> None:
+    there = _frr.read(RUNNING, "lab")
+    moved = replace(WANTED, neighbours=(replace(WANTED.neighbours[0], address=IPv4Address("10.20.1.13")),))
+    kept = _frr.with_former(_frr.wanted_parts(moved), there)
+    lines = _frr.commands(there, moved, kept)
+    assert " neighbor 10.20.1.13 remote-as 64512" in lines
+    assert not [line for line in lines if line.split()[0] == "no"]
+    assert _frr.with_former({}, there) == there.parts
+    assert _frr.with_former(PARTS, there) == PARTS
 
 
 @pytest.mark.parametrize(

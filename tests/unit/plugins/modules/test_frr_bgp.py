@@ -152,6 +152,16 @@ def test_what_the_daemons_swallow_without_effect_is_noticed(
     assert "did not take prefix-list/ESTATE-LAB-OUTSIDE" in call(capsys, tmp_path)["msg"]
 
 
+def test_without_pruning_nothing_of_ours_goes(
+    switch: FakeFrr, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    switch.running = RUNNING
+    (tmp_path / "frr.conf").write_text(RUNNING)
+    for neighbours in (OPTIONS["neighbours"][:1], []):
+        assert call(capsys, tmp_path, prune=False, neighbours=neighbours)["changed"] is False
+        assert call(capsys, tmp_path, check=True, neighbours=neighbours)["changed"] is True
+
+
 def test_absent(switch: FakeFrr, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     switch.running, switch.after = RUNNING, THEIRS
     (tmp_path / "frr.conf").write_text(RUNNING)
