@@ -106,6 +106,9 @@ class Runner:
                 left_out = dict(verdict.left_out)
                 return Passed(gate.name, gate.reason, round(now - start, 1), len(gate.links), left_out)
             if now >= start + self.patience.gate:
+                for write in gate.undo:
+                    self._write(write)
+                    self.done.append(write)
                 raise GateShut(_complaint(gate, verdict, self.patience.gate))
             self.sleep(POLL_SECONDS)
 
@@ -113,10 +116,11 @@ class Runner:
 def _complaint(gate: planning.Gate, verdict: planning.Verdict, seconds: float) -> str:
     listed = "; ".join(verdict.unmet[:LISTED])
     more = f"; and {len(verdict.unmet) - LISTED} more" if len(verdict.unmet) > LISTED else ""
+    undone = f"{', '.join(write.name for write in gate.undo)} was put back. " if gate.undo else ""
     return (
         f"gate {gate.name} did not open within {seconds:g} s. Missing: {listed}{more}. It is there because "
-        f"{gate.reason}. Nothing after it was done and the old path stays up; put it right and run again, the run goes "
-        "on from here."
+        f"{gate.reason}. {undone}Nothing after it was done and the old path stays up; put it right and run again, the "
+        "run goes on from here."
     )
 
 

@@ -97,12 +97,17 @@ class Link:
 
 @dataclass(frozen=True)
 class Gate:
-    """A state of the routers that must be seen before the next write. ``routes`` asks for the pod blocks too."""
+    """A state of the routers that must be seen before the next write.
+
+    ``routes`` asks for the pod blocks too. ``undo`` gives back the path that the writes before this gate took, when it
+    does not open.
+    """
 
     name: str
     reason: str
     links: tuple[Link, ...]
     routes: bool = False
+    undo: tuple[Write, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,12 +196,6 @@ class _Planner:
         yield from self._ensure(objects.node_peers(self.topology))
         yield from self._promotions()
         if self._mesh_is_on:
-            yield Gate(
-                "reflectors-carry-all-routes",
-                "the mesh is the old path; it goes once every node has every pod block from a reflector",
-                self._reflector_links(self.topology.reflectors),
-                routes=True,
-            )
             yield self._mesh(on=False)
         yield from self._ensure(objects.switch_peers(self.topology, self.observed.next_hop_mode))
         yield self._everything()
@@ -331,13 +330,39 @@ class _Planner:
                 yield from self._promotion(speaker)
             serving += wave
             if wave is waves[-1] and self._mesh_is_on:
-                return  # the gate before the mesh goes off asks for more
+                break  # the gate before the mesh goes off asks for more
             names = [speaker.name for speaker in wave]
             yield Gate(
                 f"sessions-with-{'-and-'.join(names)}",
                 f"{', '.join(names)} left the mesh; the next reflector follows once every node is in session with it",
                 self._reflector_links(serving),
+                undo=self._retreat(wave),
             )
+        if self._mesh_is_on:
+            yield Gate(
+                "reflectors-carry-all-routes",
+                "the mesh is the old path; it goes once every node has every pod block from a reflector",
+                self._reflector_links(self.topology.reflectors),
+                routes=True,
+                undo=self._retreat(waves[-1] if waves else ()),
+            )
+
+    def _retreat(self, wave: Sequence[Speaker]) -> tuple[Write, ...]:
+        """What makes the nodes of a wave again what they were."""
+        nodes = [self.observed.nodes[speaker.name] for speaker in wave]
+        return tuple(
+            self._node_write(
+                node,
+                {objects.REFLECTOR_LABEL: node.labels.get(objects.REFLECTOR_LABEL)},
+                {
+                    key: node.annotations.get(key)
+                    for key in (objects.CLUSTER_ID_ANNOTATION, objects.REFLECTOR_OF_ANNOTATION)
+                },
+                "put back",
+                "the gate after its promotion did not open",
+            )
+            for node in nodes
+        )
 
     def _is_promoted(self, speaker: Speaker) -> bool:
         node = self.observed.nodes[speaker.name]

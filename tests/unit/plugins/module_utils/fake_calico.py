@@ -49,6 +49,7 @@ class FakeCalico:
         self.nodes: dict[str, dict[str, Any]] = {}
         self.since: dict[tuple[str, str, str], int] = {}
         self.lost: set[tuple[str, str]] = set()
+        self.missing: set[tuple[str, str]] = set()
         self.have_path: set[tuple[str, str]] = set()
         self.schema: set[str] = {"nextHopMode"}
         self.boot(topology)
@@ -181,7 +182,7 @@ class FakeCalico:
         ends = [name for name in (one, other) if name in self.nodes]
         return (
             kind != "refused"
-            and frozenset((one, other)) not in self.broken
+            and (kind == "NodeMesh" or frozenset((one, other)) not in self.broken)
             and all(self.alive(name) for name in ends)
             and self.tick - self.since.get(session, self.tick) >= self.delay
         )
@@ -225,7 +226,8 @@ class FakeCalico:
 
     def _note_paths(self, paths: set[tuple[str, str]]) -> None:
         alive = {(one, other) for one, other in self.have_path if self.alive(one) and self.alive(other)}
-        self.lost |= alive - paths
+        self.missing = alive - paths
+        self.lost |= self.missing
         self.have_path |= paths
 
     def _status(

@@ -99,12 +99,29 @@ def test_a_session_that_never_comes_up_leaves_the_mesh_and_is_named_with_both_en
     assert "w4 (10.20.2.22, AS 64512) <-> reflector w1 (10.20.1.21, AS 64512)" in str(shut.value)
     assert "w4 sees Active, w1 sees Active" in str(shut.value)
     assert "sessions-with-w1 did not open within 20 s" in str(shut.value)
+    assert "w1 was put back" in str(shut.value)
     assert api.mesh is True
     assert "patch nodes/w3" not in api.writes
+    api.settle()
+    assert api.missing == set()
 
     api.broken = set()
     run(api, LAB)
     assert api.mesh is False
+    assert unchanged(api, LAB)
+
+
+def test_a_reflector_that_fails_the_others_is_put_back_and_they_stay() -> None:
+    api = FakeCalico(LAB)
+    api.broken = {frozenset(("w4", "w3"))}
+    with pytest.raises(_bgp_apply.GateShut, match="w3 was put back"):
+        run(api, LAB)
+    api.settle()
+    assert (api.mesh, api.missing) == (True, set())
+    assert api.nodes["w1"]["metadata"]["labels"][objects.REFLECTOR_LABEL] == "true"
+    assert objects.REFLECTOR_LABEL not in api.nodes["w3"]["metadata"]["labels"]
+    api.broken = set()
+    run(api, LAB)
     assert unchanged(api, LAB)
 
 
