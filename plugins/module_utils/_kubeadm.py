@@ -176,6 +176,7 @@ def reset_document(
     cri_socket: str = CONTAINERD_SOCKET,
     ignore_preflight_errors: Sequence[str] = (),
     timeouts: Mapping[str, str] | None = None,
+    skip_phases: Sequence[str] = (),
 ) -> Document:
     """The document for ``kubeadm reset``; never asks, removes what kubeadm keeps in its temporary folder too."""
     return _without_empty(
@@ -186,6 +187,7 @@ def reset_document(
             "cleanupTmpDir": True,
             "criSocket": cri_socket,
             "ignorePreflightErrors": list(ignore_preflight_errors),
+            "skipPhases": list(skip_phases),
             "timeouts": dict(timeouts or {}),
         }
     )

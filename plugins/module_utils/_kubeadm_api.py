@@ -82,9 +82,14 @@ def parse_kubeconfig(text: str) -> Kubeconfig:
 
 
 def request(
-    kubeconfig: Kubeconfig, method: str, path: str, timeout: float = 5.0, address: tuple[str, int] | None = None
+    kubeconfig: Kubeconfig,
+    method: str,
+    path: str,
+    timeout: float = 5.0,
+    address: tuple[str, int] | None = None,
+    body: Mapping[str, Any] | None = None,
 ) -> Answer:
-    """One request; never raises for what the network or the server does.
+    """One request, with ``body`` as JSON; never raises for what the network or the server does.
 
     ``address`` is connected to instead of the server's (a local API server behind the cluster's endpoint); TLS is
     verified against the kubeconfig's CA and the server's name either way. Proxies of the environment are not used.
@@ -100,7 +105,8 @@ def request(
     except (OSError, ValueError) as error:
         return Answer(error=f"the kubeconfig's certificates cannot be used: {error}")
     try:
-        connection.request(method, path, headers=_headers(kubeconfig))
+        content = None if body is None else json.dumps(body).encode()
+        connection.request(method, path, content, _headers(kubeconfig))
         response = connection.getresponse()
         return Answer(status=response.status, body=_json(response.read()))
     except (OSError, http.client.HTTPException) as error:

@@ -19,7 +19,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -68,6 +68,7 @@ class Asker(Protocol):
         path: str,
         timeout: float = 5.0,
         address: tuple[str, int] | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> Answer: ...
 
 

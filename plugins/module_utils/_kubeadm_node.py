@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _kubeadm_etcd as etcd
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm import (
     Document,
     reset_document,
@@ -41,7 +42,6 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm_leftover
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm_state import (
     API_MANIFEST,
-    ETCD_DATA,
     EVIDENCE,
     FOREIGN,
     HALF,
@@ -63,7 +63,6 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 BOOTSTRAP_CONF = "/etc/kubernetes/bootstrap-kubelet.conf"
 ADMIN_CONF = "/etc/kubernetes/admin.conf"
 SUPER_ADMIN_CONF = "/etc/kubernetes/super-admin.conf"
-ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
 CA = "/etc/kubernetes/pki/ca.crt"
 ROLE_LABEL = "node-role.kubernetes.io/control-plane"
 
@@ -183,8 +182,6 @@ def _apply(host: Host, request: Request, seen: Observation, decision: Decision, 
     if decision.then == "join":
         work.await_api()
     if decision.clean:
-        if decision.then == "join" and seen.membership == HALF["join"] and host.has(ETCD_DATA):
-            work.require_ready_api()
         work.clean(keep_marker=bool(decision.then))
     if decision.then == "init":
         work.init()
@@ -289,17 +286,6 @@ class _Work:
                 " Remove it, or give this host another name. This host was not joined."
             )
 
-    def require_ready_api(self) -> None:
-        """etcd data of an unfinished join may be a member that the quorum needs."""
-        if self.host.ask(self._access(), "GET", "/readyz").status == 200:
-            return
-        name = self.request.node_name
-        raise Failure(
-            f"The unfinished join of control plane {name} left etcd data, and the cluster's API is not ready: its"
-            f" quorum may need this member, so nothing is reset. Start kubelet.service on {name} and on the other"
-            " control planes, then run again."
-        )
-
     def _ask_for_node(self) -> Answer:
         return self.host.ask(self._access(), "GET", f"/api/v1/nodes/{self.request.node_name}")
 
@@ -329,28 +315,39 @@ class _Work:
         return [leftover for leftover in left if leftover.key not in self.found]
 
     def _reset(self, marker: Marker | None) -> None:
-        """kubeadm reset. A member that stays in a cluster's etcd stops the next join (its data is gone, its name is
-        not), so there it is an error; a host that leaves for good, or whose own cluster goes, needs a word only."""
         request = self.request
-        had_etcd = self.host.has(ETCD_MANIFEST)
+        if request.state == "absent" or marker is None or marker.action != "init":
+            self._leave_etcd(joining=marker is not None and marker.action == "join" and request.state != "absent")
         seconds = f"{max(int(request.api_timeout), 1)}s"
         document = reset_document(
-            request.cri_socket, request.ignore_preflight_errors, {"kubernetesAPICall": seconds, "etcdAPICall": seconds}
+            request.cri_socket,
+            request.ignore_preflight_errors,
+            timeouts={"kubernetesAPICall": seconds},
+            skip_phases=["remove-etcd-member"],
         )
         with self._files([document]) as config:
             done = self._kubeadm("reset", "--config", config, log=f"{LOG}.reset")
         if done.rc:
             raise Failure(report(f"kubeadm reset on {request.node_name or 'the host'}", done.output))
-        if not had_etcd or not _MEMBER_STAYS.search(done.output):
-            return
-        message = (
-            f"The etcd member of {request.node_name or 'the host'} may still be listed in its cluster. Check with"
-            " `etcdctl member list` on another control plane and remove it there with `etcdctl member remove ID`."
-        )
-        if request.state == "absent" or (marker and marker.action == "init"):
-            self.warnings.append(message)
-            return
-        raise Failure(f"{message} Then run again.")
+
+    def _leave_etcd(self, joining: bool) -> None:
+        """A member that stays listed stops the next join: its data is gone, its address is not. For a host that leaves
+        for good an etcd that does not answer is no reason to stay; one that refuses is, unless forced."""
+        request = self.request
+        name = request.node_name or "this host"
+        try:
+            etcd.leave(self.host, request.api_timeout)
+        except etcd.Unreachable as error:
+            if joining:
+                raise Failure(f"{error}. Nothing was reset: the quorum may need {name}. Start the others.") from error
+            self.warnings.append(f"{error}. {etcd.unlisted_remedy(name)}")
+        except etcd.Refused as error:
+            if not request.force:
+                raise Failure(
+                    f"{error}. Nothing was reset: the cluster would lose its quorum. Bring the other control planes up,"
+                    f" or give the cluster up with force: true."
+                ) from error
+            self.warnings.append(f"{error}. {etcd.unlisted_remedy(name)}")
 
     def _version(self) -> str:
         done = self.host.run(["kubeadm", "version", "-o", "short"], timeout=30.0)
@@ -373,9 +370,6 @@ class _Work:
             yield str(self.host.path(path))
         finally:
             self.host.remove(SECRETS)
-
-
-_MEMBER_STAYS = re.compile(r"Failed to remove etcd member|Unable to fetch the kubeadm-config ConfigMap")
 
 
 def registered_nodes(host: Host) -> list[str] | None:

@@ -13,8 +13,8 @@ The rules, in short:
 - An unfinished init whose API answers is finished (kubeadm's remaining phases, all idempotent), not reset; it is reset
   only when no other node is registered, or when its API was never seen to answer, so that nobody can have joined it.
 - An unfinished join is taken as done when the node is registered (a control plane: and marked, with its API ready);
-  otherwise it is cleaned and made again. A control plane with etcd data is cleaned only while the cluster's API is
-  ready: its member may be one that the quorum needs.
+  otherwise it is cleaned and made again. A control plane's etcd member is taken out of its cluster first; while etcd
+  does not agree, nothing is reset, because its quorum may need this member.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class Request:
     cri_socket: str = CONTAINERD_SOCKET
     ignore_preflight_errors: Sequence[str] = ()
     orphaned: str = "rejoin"
+    force: bool = False
     timeout: float = 600.0
     lock_timeout: float = 600.0
     api_timeout: float = 60.0

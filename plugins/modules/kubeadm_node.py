@@ -15,6 +15,8 @@ description:
     lock that kubeadm inherits lets a later run wait for a kubeadm that outlived its controller.
   - A join that fails is cleaned up at once. One that was interrupted is taken as done when the node is registered (for
     a control plane, also marked and with its own API ready), otherwise it is cleaned up and made again.
+  - A control plane's etcd member is taken out of its cluster before its data goes. While etcd does not agree, nothing
+    is reset.
   - An unfinished init whose API answers is finished by kubeadm's remaining phases and not reset. It is reset only while
     no other node is registered in its API, or when that API was never seen to answer, so that nobody can have joined.
   - Kubernetes files without a marker and without a kubelet's credentials are another's. The module touches nothing then
@@ -36,8 +38,8 @@ options:
       - V(initialized) is a control plane of a cluster, created by this host if it is no member yet. Let exactly one
         host have this (see P(hybridk8s.estate.kubeadm_initializer#filter)).
       - V(joined) is a member of an existing cluster; a control plane if O(config) has C(controlPlane).
-      - V(absent) is no member, with nothing of Kubernetes left. It does not drain and does not delete the node from the
-        API.
+      - V(absent) is no member, with nothing of Kubernetes left. A control plane leaves etcd first. It does not drain
+        and does not delete the node from the API.
     type: str
     choices: [initialized, joined, absent]
     required: true
@@ -72,6 +74,12 @@ options:
     type: str
     choices: [rejoin, keep]
     default: rejoin
+  force:
+    description:
+      - Whether to go on when etcd refuses to let go of this host's member, because the cluster would lose its quorum.
+      - Without it nothing is reset then. An etcd that does not answer is only a warning with O(state=absent).
+    type: bool
+    default: false
   cri_socket:
     description: Socket of the container runtime, for C(kubeadm reset). O(config) has its own.
     type: str
@@ -204,6 +212,7 @@ ARGUMENTS = {
     "token": {"type": "str", "no_log": True},
     "certificate_key": {"type": "str", "no_log": True},
     "orphaned": {"type": "str", "choices": ["rejoin", "keep"], "default": "rejoin"},
+    "force": {"type": "bool", "default": False},
     "cri_socket": {"type": "str", "default": "unix:///run/containerd/containerd.sock"},
     "ignore_preflight_errors": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 600},

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm_api import Answer, Kubeconfig
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm_host import Completed, Host
@@ -36,6 +37,14 @@ DISCOVERY = {
 }
 TOKEN = "abcdef.0123456789abcdef"
 SILENT = Answer(error="connection refused")
+ETCD_MANIFEST = """    - etcd
+    - --advertise-client-urls=https://10.20.1.12:2379
+    - --initial-advertise-peer-urls=https://10.20.1.12:2380
+    - --initial-cluster=w1=https://10.20.1.12:2380,cp1=https://10.20.1.11:2380
+    - --listen-client-urls=https://127.0.0.1:2379,https://10.20.1.12:2379
+"""
+LIST = "POST /v3/cluster/member/list"
+REMOVE = "POST /v3/cluster/member/remove"
 WORKER_FILES = {
     "/etc/kubernetes/kubelet.conf": KUBECONFIG,
     "/etc/kubernetes/pki/ca.crt": CA_PEM,
@@ -45,6 +54,10 @@ CONTROL_PLANE_FILES = {
     **WORKER_FILES,
     **{path: KUBECONFIG for path in KUBEADM_FILES if path.endswith(".conf") and "bootstrap" not in path},
     **{path: "--advertise-address=10.20.1.11\n" for path in KUBEADM_FILES if path.endswith(".yaml")},
+    "/etc/kubernetes/manifests/etcd.yaml": ETCD_MANIFEST,
+    "/etc/kubernetes/pki/etcd/ca.crt": CA_PEM,
+    "/etc/kubernetes/pki/apiserver-etcd-client.crt": "CERT",
+    "/etc/kubernetes/pki/apiserver-etcd-client.key": "KEY",
     "/var/lib/etcd/member/snap": "data",
 }
 
@@ -56,6 +69,24 @@ def missing(name: str, kind: str = "nodes") -> Answer:
 def node(name: str, ready: bool = True, **labels: str) -> Answer:
     status = {"conditions": [{"type": "Ready", "status": "True" if ready else "Unknown"}]}
     return Answer(200, {"metadata": {"name": name, "labels": labels}, "status": status})
+
+
+def members(*names: str, learner: str = "") -> Answer:
+    """etcd's list of members: w1 is this host, cp1 and cp3 are others."""
+    listed = [
+        {
+            "ID": f"1{name[-1]}",
+            "name": name,
+            "peerURLs": [f"https://10.20.1.1{_LAST[name]}:2380"],
+            "clientURLs": [f"https://10.20.1.1{_LAST[name]}:2379"],
+            **({"isLearner": True} if name == learner else {}),
+        }
+        for name in names
+    ]
+    return Answer(200, {"members": listed})
+
+
+_LAST = {"cp1": 1, "w1": 2, "cp3": 3}
 
 
 def nodes(*names: str) -> Answer:
@@ -80,12 +111,14 @@ class Question:
     kubeconfig: Kubeconfig
     address: tuple[str, int] | None
     timeout: float
+    body: Mapping[str, Any] | None
 
 
 @dataclass
 class Machine:
-    """``effects`` maps a kubeadm verb to what it does to the machine; ``answers`` a path to what the API says: one
-    answer, or a list of which each is given once and the last for ever."""
+    """``effects`` maps a kubeadm verb to what it does to the machine; ``answers`` a path (before it a method other than
+    GET, before that a server) to what is said: one answer, or a list of which each is given once and the last for
+    ever."""
 
     root: Path
     effects: dict[str, Callable[[Machine], Completed]] = field(default_factory=dict)
@@ -153,7 +186,7 @@ class Machine:
         if verb == "version":
             return Completed(0, "v1.36.3\n")
         if verb == "reset":
-            self.take(*KUBEADM_FILES, "/etc/kubernetes/pki/ca.crt", *WORKER_FILES, "/var/lib/etcd/member/snap")
+            self.take(*KUBEADM_FILES, *(path for path in CONTROL_PLANE_FILES if "etcd/member" not in path))
             return Completed(0)
         if verb == "init":
             self.put(CONTROL_PLANE_FILES)
@@ -168,9 +201,11 @@ class Machine:
         path: str,
         timeout: float = 5.0,
         address: tuple[str, int] | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> Answer:
-        self.asked.append(Question(method, path, kubeconfig, address, timeout))
-        said = self.answers.get(f"{method} {path}" if method != "GET" else path, SILENT)
+        self.asked.append(Question(method, path, kubeconfig, address, timeout, body))
+        key = path if method == "GET" else f"{method} {path}"
+        said = self.answers.get(f"{kubeconfig.server} {key}", self.answers.get(key, SILENT))
         if not isinstance(said, list):
             return said
         return said.pop(0) if len(said) > 1 else said[0]

@@ -27,10 +27,13 @@ from tests.unit.plugins.module_utils.kubeadm_machine import (
     CA_PEM,
     CONTROL_PLANE_FILES,
     DISCOVERY,
+    LIST,
+    REMOVE,
     SILENT,
     TOKEN,
     WORKER_FILES,
     Machine,
+    members,
     missing,
     node,
     nodes,
@@ -350,21 +353,17 @@ def test_an_interrupted_join_is_not_cleaned_while_the_api_is_silent(machine):
     assert machine.host().has(host_module.MARKER)
 
 
-def test_a_half_joined_worker_whose_kubelet_still_runs_is_cleaned_before_its_name_must_be_free(machine):
+def test_a_half_joined_host_whose_kubelet_still_runs_is_cleaned_before_its_name_must_be_free(half_control_plane):
     """Its node looks alive because of its own kubelet, which only the clean-up stops."""
-    machine.put(CONTROL_PLANE_FILES)
-    machine.take("/var/lib/etcd/member/snap")
-    leave_marker(machine, "join", JOIN_CONTROL_PLANE)
 
-    def reset(m):
-        m.answers[NODE] = node("w1", ready=False)
-        return m._default("reset")
+    def reset(machine):
+        machine.answers[NODE] = node("w1", ready=False)
+        return machine._default("reset")
 
-    machine.effects["reset"] = reset
-    machine.answers[NODE] = node("w1")
-    machine.answers["/readyz"] = Answer(200, {})
-    run(machine, JOIN_CONTROL_PLANE)
-    assert machine.verbs() == ["reset", "join"]
+    half_control_plane.effects["reset"] = reset
+    half_control_plane.answers[NODE] = node("w1")
+    run(half_control_plane, JOIN_CONTROL_PLANE)
+    assert half_control_plane.verbs() == ["reset", "join"]
 
 
 def test_a_control_plane_that_completed_is_adopted(machine):
@@ -377,30 +376,67 @@ def test_a_control_plane_that_completed_is_adopted(machine):
     assert actions(run(machine, JOIN_CONTROL_PLANE)) == ["adopt"]
 
 
-def test_etcd_data_of_an_unfinished_join_is_kept_while_the_cluster_is_not_ready(machine):
+@pytest.fixture
+def half_control_plane(machine):
+    """The second member of an etcd cluster, interrupted before its node was registered."""
+    machine.put(CONTROL_PLANE_FILES)
+    leave_marker(machine, "join", JOIN_CONTROL_PLANE)
+    machine.answers = {NODE: missing("w1"), LIST: members("cp1", "w1"), REMOVE: Answer(200, {})}
+    machine.effects["join"] = lambda m: m.put(CONTROL_PLANE_FILES) or Completed(0)
+    return machine
+
+
+def removals(machine):
+    return [question.body for question in machine.asked if question.path.endswith("/remove")]
+
+
+def test_a_half_joined_control_plane_leaves_etcd_before_its_data_goes(half_control_plane):
+    def reset(machine):
+        assert removals(machine) == [{"ID": "11"}]
+        return machine._default("reset")
+
+    half_control_plane.effects["reset"] = reset
+    outcome = run(half_control_plane, JOIN_CONTROL_PLANE)
+    assert actions(outcome)[-1] == "join"
+    assert half_control_plane.verbs() == ["reset", "join"]
+    assert half_control_plane.call("reset").config[0]["skipPhases"] == ["remove-etcd-member"]
+
+
+@pytest.mark.parametrize("answer", [SILENT, Answer(503, {"message": "etcdserver: no leader"})])
+def test_nothing_is_reset_while_etcd_has_no_quorum(half_control_plane, answer):
     """With two members the quorum needs both: resetting this one would be the end of the cluster."""
-    machine.put(CONTROL_PLANE_FILES)
-    leave_marker(machine, "join", JOIN_CONTROL_PLANE)
-    machine.answers = {NODE: missing("w1"), "/readyz": Answer(500, {})}
-    with pytest.raises(Failure, match="quorum"):
-        run(machine, JOIN_CONTROL_PLANE)
-    assert machine.verbs() == []
-    assert machine.has("/var/lib/etcd/member/snap")
-    machine.answers["/readyz"] = Answer(200, {})
-    run(machine, JOIN_CONTROL_PLANE)
-    assert machine.verbs() == ["reset", "join"]
+    half_control_plane.answers[LIST] = answer
+    before = half_control_plane.listing()
+    with pytest.raises(Failure, match="Nothing was reset"):
+        run(half_control_plane, JOIN_CONTROL_PLANE)
+    assert half_control_plane.verbs() == []
+    assert half_control_plane.time >= JOIN.api_timeout
+    assert set(before) <= set(half_control_plane.listing())
+    half_control_plane.answers[LIST] = members("cp1", "w1")
+    assert run(half_control_plane, JOIN_CONTROL_PLANE).after == "control_plane"
 
 
-def test_an_etcd_member_that_stays_listed_stops_the_next_join(machine):
+def test_nothing_is_reset_while_etcd_refuses(half_control_plane):
+    half_control_plane.answers[REMOVE] = Answer(503, {"message": "etcdserver: unhealthy cluster"})
+    with pytest.raises(Failure, match="unhealthy cluster"):
+        run(half_control_plane, JOIN_CONTROL_PLANE)
+    assert half_control_plane.verbs() == []
+
+
+def test_an_init_made_again_asks_no_etcd_but_its_own(machine):
     machine.put(CONTROL_PLANE_FILES)
-    leave_marker(machine, "join", JOIN_CONTROL_PLANE)
-    machine.answers = {NODE: missing("w1"), "/readyz": Answer(200, {})}
-    machine.effects["reset"] = lambda m: replace(
-        m._default("reset"), stderr="[reset] Failed to remove etcd member: timeout"
-    )
-    with pytest.raises(Failure, match="etcdctl member remove"):
-        run(machine, JOIN_CONTROL_PLANE)
-    assert machine.verbs() == ["reset"]
+    leave_marker(machine, "init", INIT)
+    run(machine, INIT)
+    assert machine.verbs() == ["reset", "init"]
+    assert not [question for question in machine.asked if "/v3/" in question.path]
+
+
+def test_a_removal_that_was_interrupted_does_not_stop_the_next_install(machine):
+    machine.put(CONTROL_PLANE_FILES)
+    leave_marker(machine, "reset", INIT)
+    outcome = run(machine, INIT)
+    assert machine.verbs() == ["reset", "init"]
+    assert "etcdctl member remove" in outcome.warnings[0]
 
 
 def test_an_interrupted_clean_up_is_taken_up_again(machine):
@@ -626,13 +662,30 @@ def test_an_unfinished_join_without_files_is_removed_too(machine):
     assert_no_trace(machine)
 
 
-def test_an_etcd_member_that_stays_is_a_warning_on_removal(machine):
+def test_a_control_plane_that_leaves_takes_its_etcd_member_along(machine):
     machine.put(CONTROL_PLANE_FILES)
-    machine.effects["reset"] = lambda m: replace(
-        m._default("reset"), stderr="W [reset] Unable to fetch the kubeadm-config ConfigMap from cluster"
-    )
+    machine.answers = {LIST: members("cp1", "w1", "cp3"), REMOVE: Answer(200, {})}
     outcome = run(machine, ABSENT)
+    assert removals(machine) == [{"ID": "11"}]
+    assert (outcome.after, outcome.warnings) == ("none", ())
+
+
+def test_an_etcd_that_does_not_answer_is_a_warning_on_removal(machine):
+    machine.put(CONTROL_PLANE_FILES)
+    outcome = run(machine, ABSENT)
+    assert machine.verbs() == ["reset"]
     assert "etcdctl member remove" in outcome.warnings[0]
+
+
+def test_a_removal_that_would_cost_the_quorum_is_refused_unless_forced(machine):
+    machine.put(CONTROL_PLANE_FILES)
+    machine.answers = {LIST: members("cp1", "w1"), REMOVE: Answer(503, {"message": "etcdserver: unhealthy cluster"})}
+    with pytest.raises(Failure, match="force: true"):
+        run(machine, ABSENT)
+    assert machine.verbs() == []
+    outcome = run(machine, replace(ABSENT, force=True))
+    assert machine.verbs() == ["reset"]
+    assert "unhealthy cluster" in outcome.warnings[0]
 
 
 def test_what_cannot_be_removed_is_named(machine):

@@ -111,18 +111,12 @@ def test_missing_arguments_are_named(run, arguments, words):
 
 def test_a_removal_warns_of_what_it_could_not_do(machine, run):
     machine.put(CONTROL_PLANE_FILES)
-
-    def reset(pretended):
-        pretended._default("reset")
-        return Completed(0, "", "[reset] Failed to remove etcd member: x")
-
-    machine.effects["reset"] = reset
     with mock.patch.object(kubeadm_node.AnsibleModule, "warn") as warn:
-        result = run(kubeadm_node, {"state": "absent"})
+        result = run(kubeadm_node, {"state": "absent", "api_timeout": 1})
     assert result["changed"] is True
     assert result["membership"] == {"before": "control_plane", "after": "none"}
     assert "etcdctl" in warn.call_args.args[0]
-    assert machine.asked == []
+    assert not [question for question in machine.asked if "nodes" in question.path]
 
 
 def test_info_of_a_control_plane(machine, run):
