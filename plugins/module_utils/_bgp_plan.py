@@ -17,8 +17,8 @@ next one. The order is that of Calico's documentation and of confd's source (dom
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -176,9 +176,14 @@ def report_of(found: Object) -> Report | None:
     )
 
 
-def plan(topology: Topology, observed: Observed, nat_outgoing: bool = False) -> Plan:
-    """The writes and gates from what is observed to the topology; raises :class:`TopologyError`."""
-    planner = _Planner(topology, observed)
+def plan(
+    topology: Topology, observed: Observed, nat_outgoing: bool = False, held_switches: Collection[str] = ()
+) -> Plan:
+    """The writes and gates from what is observed to the topology; raises :class:`TopologyError`.
+
+    Sessions with ``held_switches`` stay as they are and are not waited for: the other end is not as the inventory says.
+    """
+    planner = _Planner(topology, observed, held_switches)
     stages = planner.towards_reflectors(nat_outgoing) if topology.reflectors else planner.towards_mesh(nat_outgoing)
     return Plan(tuple(stages), tuple(planner.warnings))
 
@@ -186,10 +191,14 @@ def plan(topology: Topology, observed: Observed, nat_outgoing: bool = False) -> 
 class _Planner:
     """The pieces of a plan; each method gives the stages of one piece."""
 
-    def __init__(self, topology: Topology, observed: Observed) -> None:
+    def __init__(self, topology: Topology, observed: Observed, held_switches: Collection[str]) -> None:
         self.topology = topology
         self.observed = observed
-        self.warnings: list[str] = []
+        self.sessions = tuple(session for session in topology.sessions if session.switch not in held_switches)
+        held = sorted({session.switch for session in topology.sessions} & set(held_switches))
+        self.warnings = [
+            f"{name} is not configured as the inventory says; its sessions stay as they are." for name in held
+        ]
 
     def towards_reflectors(self, nat_outgoing: bool) -> Iterator[Write | Gate]:
         yield from self._foundation(nat_outgoing)
@@ -197,7 +206,9 @@ class _Planner:
         yield from self._promotions()
         if self._mesh_is_on:
             yield self._mesh(on=False)
-        yield from self._ensure(objects.switch_peers(self.topology, self.observed.next_hop_mode))
+        # A switch that is held keeps its peer: the names of all are known, only those of the others are written.
+        open_sessions = replace(self.topology, sessions=self.sessions)
+        yield from self._ensure(objects.switch_peers(open_sessions, self.observed.next_hop_mode))
         yield self._everything()
         yield from self._stale_peers(of_switches=True)
         yield from self._demotions()
@@ -334,7 +345,7 @@ class _Planner:
             names = [speaker.name for speaker in wave]
             yield Gate(
                 f"sessions-with-{'-and-'.join(names)}",
-                f"{', '.join(names)} left the mesh; the next reflector follows once every node is in session with it",
+                f"{', '.join(names)} became a reflector; the next one follows once every node is in session with it",
                 self._reflector_links(serving),
                 undo=self._retreat(wave),
             )
@@ -440,7 +451,7 @@ class _Planner:
         return Gate(
             "all-sessions",
             "every session of the inventory is up and every node has every pod block",
-            (*self._reflector_links(self.topology.reflectors), *map(switch_link, self.topology.sessions)),
+            (*self._reflector_links(self.topology.reflectors), *map(switch_link, self.sessions)),
             routes=True,
         )
 

@@ -16,8 +16,9 @@ description:
     node is in session with every reflector and has every pod block from them.
   - A gate that does not open in its time fails the module and leaves the old path up. The next run goes on from there.
   - A node that is down is not waited for, and named in a warning.
-  - The next hop of what reflectors announce to switches is kept, so switches send to the node that has the pod. Nodes
-    take only the prefixes of C(estate_bgp.import) from switches.
+  - The next hop of what reflectors announce to switches is kept, so switches send to the node that has the pod.
+  - Reflectors take only the prefixes of C(estate_bgp.import) from switches. Calico does not pass these on to other
+    nodes, which use their default route.
   - The objects are those of C(crd.projectcalico.org/v1), which Calico reads when it is installed by its manifest.
 options:
   topology:
@@ -29,6 +30,13 @@ options:
     description: Whether pods reach addresses outside the pools under their node's address.
     type: bool
     default: false
+  held_switches:
+    description:
+      - Names of switches whose own end is not as the inventory says, because they could not be configured. Their
+        sessions are left as they are and not waited for, with a warning.
+    type: list
+    elements: str
+    default: []
   gate_timeout:
     description: How long to wait at one gate, in seconds.
     type: int
@@ -141,6 +149,7 @@ ARGUMENTS = {
     **CLUSTER_ARGUMENTS,
     "topology": {"type": "dict", "required": True},
     "nat_outgoing": {"type": "bool", "default": False},
+    "held_switches": {"type": "list", "elements": "str", "default": []},
     "gate_timeout": {"type": "int", "default": 120},
     "report_timeout": {"type": "int", "default": 30},
 }
@@ -180,7 +189,7 @@ def main():
         cluster = open_cluster(module)
         topology = _bgp.from_dict(module.params["topology"])
         observed = observe(module, cluster, topology)
-        plan = _bgp_plan.plan(topology, observed, module.params["nat_outgoing"])
+        plan = _bgp_plan.plan(topology, observed, module.params["nat_outgoing"], module.params["held_switches"])
     except (KubeError, _bgp.TopologyError) as error:
         module.fail_json(msg=str(error))
     patience = _bgp_apply.Patience(module.params["gate_timeout"], module.params["report_timeout"])

@@ -370,6 +370,18 @@ def test_a_rack_moves_to_another_switch_before_the_old_one_goes() -> None:
     assert [passed.gate for passed in runner.passed] == ["all-sessions"]
 
 
+def test_a_switch_that_refused_keeps_its_session() -> None:
+    api = settled()
+    rack = replace(two_racks().racks["r1"], as_number=64999)
+    changed = _bgp.topology(with_racks(two_racks(), {"r1": rack}))
+    plan = _bgp_plan.plan(changed, _bgp_apply.observe(api), held_switches=["tor1"])
+    assert plan.writes == ()
+    assert plan.warnings == ("tor1 is not configured as the inventory says; its sessions stay as they are.",)
+    (gate,) = plan.stages
+    assert isinstance(gate, _bgp_plan.Gate)
+    assert {link.peer for link in gate.links if link.to_switch} == {"tor2"}
+
+
 def test_what_others_made_stays_and_is_named() -> None:
     api = settled()
     foreign = {"metadata": {"name": "theirs"}, "spec": {"nodeSelector": "all", "peerIP": "10.20.1.77", "asNumber": 1}}

@@ -127,6 +127,14 @@ def test_the_api_goes_away_half_way(capsys: pytest.CaptureFixture[str], monkeypa
     assert failed["changed"] is True
 
 
+def test_a_held_switch_is_not_waited_for(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    api = FakeCalico(LAB)
+    api.broken = {frozenset(("w3", "10.20.2.1"))}
+    done = call(capsys, monkeypatch, api, held_switches=["tor2"])
+    assert done["changed"] is True
+    assert "create BGPPeer/lab-r2-tor2: the inventory has it" not in done["plan"]
+
+
 def test_a_dead_node_is_a_warning(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     api = FakeCalico(LAB)
     api.ready("w4", "Unknown")
