@@ -429,7 +429,9 @@ def test_a_run_that_is_killed_anywhere_converges_the_next_time(
 
 def test_two_runs_at_once_fetch_once(site: Site) -> None:
     outcomes: list[Outcome] = []
-    threads = [threading.Thread(target=lambda: outcomes.append(site.converge(site.options("1")))) for _ in range(3)]
+    threads = [
+        threading.Thread(target=lambda: outcomes.append(site.converge(site.options("1")))) for _number in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

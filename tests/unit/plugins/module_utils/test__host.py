@@ -256,6 +256,35 @@ def test_a_drift_that_is_put_right_restarts_what_may_have_read_it(machine: Machi
     assert_in_order(machine)
 
 
+def test_a_run_killed_before_the_restart_is_remembered_when_the_files_look_as_ever(machine: Machine) -> None:
+    run(machine, RUNTIME)
+    machine.write("/etc/containerd/config.toml", "drifted\n")
+    machine.start("containerd.service")
+    really = machine.run
+
+    def killed_before_the_restart(argv: Any, timeout: float) -> Ran:
+        if argv[:3] == ["systemctl", "--no-ask-password", "restart"]:
+            raise Killed
+        return really(argv, timeout)
+
+    machine.run = killed_before_the_restart  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        run(machine, RUNTIME)
+    del machine.run  # type: ignore[method-assign]
+    assert machine.read("/etc/containerd/config.toml") == "v2\n"
+    assert shown(run(machine, RUNTIME)) == [("restart", "containerd.service")]
+    assert_in_order(machine)
+
+
+def test_a_content_of_ours_that_a_person_brought_back_is_theirs(machine: Machine) -> None:
+    for content in ("one\n", "two\n"):
+        run(machine, {"name": "x", "files": [{"path": "/etc/x", "content": content}]})
+    machine.write("/etc/x", "one\n")
+    outcome = run(machine, {"name": "x"})
+    assert (shown(outcome), len(outcome.warnings)) == ([], 1)
+    assert machine.read("/etc/x") == "one\n"
+
+
 def test_a_mode_alone_restarts_nothing(machine: Machine) -> None:
     run(machine, RUNTIME)
     (machine.root / "etc/containerd/config.toml").chmod(0o600)
@@ -347,7 +376,7 @@ def test_a_disk_error_is_a_finding_and_no_traceback(machine: Machine, monkeypatc
 def test_two_runs_at_once_work_one_after_the_other(machine: Machine) -> None:
     options = {"name": "x", "files": [{"path": f"/etc/x/{n}", "content": "c"} for n in range(20)]}
     outcomes: list[Outcome] = []
-    threads = [threading.Thread(target=lambda: outcomes.append(run(machine, options))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: outcomes.append(run(machine, options))) for _number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -192,8 +192,11 @@ class TestAtomicWrite:
     def test_a_failing_write_leaves_the_old_file_and_nothing_else(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        def full(*_arguments: Any) -> None:
+            raise OSError(28, "No space left")
+
         (tmp_path / "x").write_text("old")
-        monkeypatch.setattr(os, "rename", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        monkeypatch.setattr(os, "rename", full)
         with pytest.raises(OSError, match="No space"):
             write_atomic(str(tmp_path / "x"), b"new", 0o644)
         with pytest.raises(OSError, match="No space"):

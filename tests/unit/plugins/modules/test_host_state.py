@@ -52,21 +52,21 @@ def call(capsys: pytest.CaptureFixture[str]) -> Any:
 
 def test_check_then_converge_then_nothing(machine: Machine, call: Any) -> None:
     before = machine.tree()
-    rc, planned, _ = call(OPTIONS, check_mode=True, diff=True)
+    rc, planned, _out = call(OPTIONS, check_mode=True, diff=True)
     assert (rc, planned["changed"]) == (0, True)
     assert machine.tree() == before
-    rc, done, _ = call(OPTIONS, diff=True)
+    rc, done, _out = call(OPTIONS, diff=True)
     assert (rc, done["changed"]) == (0, True)
     assert done["steps"] == planned["steps"]
     assert done["diff"] == planned["diff"]
     assert (done["started"], done["restarted"]) == (["app.service"], [])
-    rc, again, _ = call(OPTIONS, diff=True)
+    rc, again, _out = call(OPTIONS, diff=True)
     assert (rc, again["changed"], again["steps"], again["diff"], again["restarted"]) == (0, False, [], [], [])
 
 
 def test_the_diff_has_the_text_before_and_after(machine: Machine, call: Any) -> None:
     machine.write("/etc/app/app.conf", "workers = 2\n", 0o600)
-    _, done, _ = call(OPTIONS, diff=True, check_mode=True)
+    _rc, done, _out = call(OPTIONS, diff=True, check_mode=True)
     assert {
         "before_header": "write /etc/app/app.conf",
         "after_header": "write /etc/app/app.conf (content differs, mode 0600 -> 0640)",
@@ -80,7 +80,7 @@ def test_the_diff_has_the_text_before_and_after(machine: Machine, call: Any) -> 
 @pytest.mark.parametrize("check_mode", [False, True])
 def test_a_secret_comes_out_nowhere(machine: Machine, call: Any, diff: bool, check_mode: bool) -> None:
     machine.write("/etc/app/token", "the old " + SECRET)
-    _, done, out = call(OPTIONS, diff=diff, check_mode=check_mode, verbosity=3)
+    _rc, done, out = call(OPTIONS, diff=diff, check_mode=check_mode, verbosity=3)
     assert SECRET not in out
     assert "workers" in json.dumps(done["invocation"])
     assert {"action": "write", "target": "/etc/app/token", "reason": "content differs (sensitive)"} in done["steps"]
@@ -95,7 +95,7 @@ def test_no_content_goes_to_the_hosts_log(machine: Machine, call: Any, monkeypat
 
 def test_no_secret_comes_out_when_options_are_refused(machine: Machine, call: Any) -> None:
     secret = {"path": "/etc/t", "content": f"{SECRET}\nline\n", "sensitive": True}
-    rc, _, out = call({"name": "x", "files": [secret], "units": [{"name": "a.service", "state": "sarted"}]})
+    rc, _result, out = call({"name": "x", "files": [secret], "units": [{"name": "a.service", "state": "sarted"}]})
     assert rc == 1
     assert SECRET not in out
     assert "sarted" in out
@@ -104,7 +104,7 @@ def test_no_secret_comes_out_when_options_are_refused(machine: Machine, call: An
 def test_a_failure_says_all_and_what_was_done(machine: Machine, call: Any) -> None:
     machine.units["app.service"].fails = True
     machine.units["app.service"].journal = "boom\n"
-    rc, failed, _ = call(OPTIONS, diff=True)
+    rc, failed, _out = call(OPTIONS, diff=True)
     assert (rc, failed["failed"], failed["changed"]) == (1, True, True)
     assert "boom" in failed["msg"]
     assert "Remedy:" in failed["msg"]
@@ -113,19 +113,19 @@ def test_a_failure_says_all_and_what_was_done(machine: Machine, call: Any) -> No
 
 def test_wrong_options_are_told_at_once_and_touch_nothing(machine: Machine, call: Any) -> None:
     before = machine.tree()
-    rc, failed, _ = call({**OPTIONS, "name": "No Name", "sysctls": {"x": True}})
+    rc, failed, _out = call({**OPTIONS, "name": "No Name", "sysctls": {"x": True}})
     assert (rc, failed["changed"]) == (1, False)
     assert [word in failed["msg"] for word in ("name", "sysctls.x", "1 for on")] == [True] * 3
     assert machine.tree() == before
 
 
 def test_warnings_reach_the_user(machine: Machine, call: Any) -> None:
-    _, done, _ = call({**OPTIONS, "sysctls": {"no.such": {"value": 1, "optional": True}}})
+    _rc, done, _out = call({**OPTIONS, "sysctls": {"no.such": {"value": 1, "optional": True}}})
     assert "no.such" in json.dumps(done["warnings"])
 
 
 @pytest.mark.parametrize("swap", [False, "off"])
 def test_off_is_off_however_yaml_reads_it(machine: Machine, call: Any, swap: Any) -> None:
     machine.write("/etc/fstab", "/swap none swap sw 0 0\n")
-    _, done, _ = call({"name": "x", "swap": swap})
+    _rc, done, _out = call({"name": "x", "swap": swap})
     assert [step["target"] for step in done["steps"]] == ["/etc/fstab", "systemd"]
