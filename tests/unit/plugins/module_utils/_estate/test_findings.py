@@ -37,6 +37,12 @@ KUBELET = "kubernetes_node_version"
 CLUSTER_ID = "route_reflector_cluster_id"
 GPU = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
 
+EIGHT_NODES = {
+    ("w4", "ansible_host"): "10.20.2.24",
+    ("w5", "ansible_host"): "10.20.2.25",
+    ("groups", "workers"): ["w1", "w2", "w3", "w4", "w5", "vm1"],
+}
+
 
 @dataclass(frozen=True)
 class Case:
@@ -300,6 +306,13 @@ CASES = [
         "",
         "estate_networks.pods.bare_metal",
     ),
+    Case(
+        "ES304-pool-too-small",
+        {**EIGHT_NODES, (*NETWORKS, "pods", "bare_metal"): "10.21.0.0/23"},
+        "",
+        "estate_networks.pods.bare_metal",
+        {**EIGHT_NODES, (*NETWORKS, "pods", "bare_metal"): "10.21.0.0/22"},
+    ),
     Case("ES305-no-pool", {(*NETWORKS, "pods"): {}}, "", "estate_networks.pods.bare_metal"),
     Case(
         "ES306-services-too-small",
@@ -331,6 +344,8 @@ CASES = [
     Case("ES402-as-reserved", {(*RACK1, "as"): 4294967295}, "", "estate_racks.r1.as"),
     Case("ES403-as-clash", {(*RACK2, "as"): 64512}, "", "estate_racks.r2.as"),
     Case("ES404-as-not-private", {(*BGP, "as"): 3320}, "", "estate_bgp.as", {(*BGP, "as"): 4200000000}),
+    Case("ES404-as-not-private", {(*RACK1, "as"): 4199999999}, "", "estate_racks.r1.as", {(*RACK1, "as"): 65534}),
+    Case("ES404-as-not-private", {(*RACK1, "as"): 65551}, "", "estate_racks.r1.as", {(*RACK1, "as"): 4294967294}),
     Case("ES404-as-not-private", {(*BGP, "as"): 64500}, "", "estate_bgp.as", {(*BGP, "as"): 0}),
     Case("ES405-as-shared-by-racks", {(*RACK2, "as"): 64901}, "", "estate_racks.r2.as"),
     Case(
@@ -440,6 +455,13 @@ CASES = [
         "w1",
         CONTAINERD,
         {VERSION: "1.33.1", ("w1", CONTAINERD): "1.7.1"},
+    ),
+    Case(
+        "ES513-containerd-does-not-fit",
+        {VERSION: "1.34.0", ("w1", CONTAINERD): "2.1.2"},
+        "w1",
+        CONTAINERD,
+        {VERSION: "1.34.0", ("w1", CONTAINERD): "2.1.3"},
     ),
     # Mirror, endpoint, secrets.
     Case(
