@@ -291,10 +291,7 @@ def _prune(each: ArtifactPlan, host: Host) -> None:
         # What was staged by a killed run may be gone: this run staged in the same place.
         shutil.rmtree(host.at(path), ignore_errors=True)
     for path in each.prune:
-        # Half a version must never look like a whole one.
-        gone = os.path.join(os.path.dirname(host.at(path)), f".{os.path.basename(path)}.gone")
-        os.rename(host.at(path), gone)
-        shutil.rmtree(gone)
+        shutil.rmtree(host.at(path))
 
 
 def _forget_partials(host: Host, fetched: Mapping[Source, Fetched]) -> None:

@@ -81,9 +81,9 @@ def _file(raw: Mapping[str, Any], option: str, wrong: _Wrong) -> FileWanted:
     if state == "file" and not isinstance(content, str):
         said = "no content is given" if content is None else f"content is a {type(content).__name__}, not text"
         wrong(f"{option}.content", f"{path}: {said}.", "give text; render structures with to_json or to_nice_yaml.")
-    if state != "file" and content is not None:
+    if state in ("directory", "link") and content is not None:
         wrong(f"{option}.content", f"{path}: content is given for state {state}.", "leave it out, or use state file.")
-    if (state == "link") != bool(raw.get("target")):
+    if state != "absent" and (state == "link") != bool(raw.get("target")):
         wrong(f"{option}.target", f"{path}: target and state link go together.", "give both or none.")
     validate = tuple(raw.get("validate") or ())
     if validate and not any("{path}" in argument for argument in validate):

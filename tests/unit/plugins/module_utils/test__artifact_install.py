@@ -264,9 +264,10 @@ class TestFailure:
 
 
 class TestDrift:
-    def test_a_changed_file_is_fetched_again_and_only_that(self, site: Site) -> None:
+    @pytest.mark.parametrize("content", ["tampered", "kubelet X" * 100])
+    def test_a_changed_file_is_fetched_again_and_only_that(self, site: Site, content: str) -> None:
         site.converge(site.options("1"))
-        site.path("kubernetes/1/kubelet").write_text("tampered")
+        site.path("kubernetes/1/kubelet").write_text(content)
         site.web.requests.clear()
         done = site.converge(site.options("1"))
         assert shown(done) == [("install", "/usr/local/lib/hybridk8s/kubernetes/1/kubelet")]

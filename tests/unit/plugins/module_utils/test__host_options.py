@@ -116,5 +116,11 @@ def test_options_become_typed() -> None:
     assert wanted.units[0].watch == ("/etc/kubernetes/", "/usr/local/bin/kube*")
 
 
+def test_what_shall_be_absent_may_keep_its_other_options() -> None:
+    """``state: "{{ 'file' if x else 'absent' }}"`` is how a role says that a file depends on a variable."""
+    file = {"path": "/etc/x", "state": "absent", "content": "x", "target": "/y", "mode": "0644"}
+    assert parse({"name": "x", "files": [file]}).files[0].state == "absent"
+
+
 def test_a_name_alone_asks_for_nothing() -> None:
     assert parse({"name": "x"}) == Wanted("x")
