@@ -79,6 +79,8 @@ PHASES_BEFORE_API = (
 # A node stays Ready in the API for the node monitor's grace period after its kubelet has stopped.
 STALE_READY_SECONDS = 90.0
 UNKNOWN = "unknown"
+# kubeadm reset asks the API for its configuration only, and goes on without; etcd was left before.
+RESET_API_CALL = "5s"
 
 
 @dataclass(frozen=True)
@@ -318,11 +320,10 @@ class _Work:
         request = self.request
         if request.state == "absent" or marker is None or marker.action != "init":
             self._leave_etcd(joining=marker is not None and marker.action == "join" and request.state != "absent")
-        seconds = f"{max(int(request.api_timeout), 1)}s"
         document = reset_document(
             request.cri_socket,
             request.ignore_preflight_errors,
-            timeouts={"kubernetesAPICall": seconds},
+            timeouts={"kubernetesAPICall": RESET_API_CALL},
             skip_phases=["remove-etcd-member"],
         )
         with self._files([document]) as config:

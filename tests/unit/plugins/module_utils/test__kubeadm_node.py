@@ -399,7 +399,8 @@ def test_a_half_joined_control_plane_leaves_etcd_before_its_data_goes(half_contr
     outcome = run(half_control_plane, JOIN_CONTROL_PLANE)
     assert actions(outcome)[-1] == "join"
     assert half_control_plane.verbs() == ["reset", "join"]
-    assert half_control_plane.call("reset").config[0]["skipPhases"] == ["remove-etcd-member"]
+    document = half_control_plane.call("reset").config[0]
+    assert (document["skipPhases"], document["timeouts"]) == (["remove-etcd-member"], {"kubernetesAPICall": "5s"})
 
 
 @pytest.mark.parametrize("answer", [SILENT, Answer(503, {"message": "etcdserver: no leader"})])
