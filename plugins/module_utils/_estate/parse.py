@@ -86,6 +86,8 @@ _OTHER_NAMES: Mapping[str, str] = {
 _MISSPELT_CUTOFF = 0.84
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)\Z")
 _ENDPOINT = re.compile(r"(?P<host>[^:/\s]+):(?P<port>\d{1,5})\Z")
+_CREDENTIALS = re.compile(r"//[^/@]*@")
+_LONGEST_SHOWN = 80
 _ABSENT = object()
 
 
@@ -163,6 +165,15 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     """``names`` for a sentence: the first few, and how many more there are."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def shown(value: Any) -> str:
+    """``value`` for a sentence: short, and without what might be a secret in it."""
+    if isinstance(value, Mapping):
+        return f"a mapping of {listed([str(key) for key in value]) or 'nothing'}"
+    text = repr(str(value)) if isinstance(value, str) else str(value)
+    text = _CREDENTIALS.sub("//***@", text)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
 class _Reader:
@@ -256,7 +267,7 @@ class _Reader:
             "ES012-not-an-address",
             host,
             variable,
-            f"{_shown(value)} is not an IPv4 address.",
+            f"{shown(value)} is not an IPv4 address.",
             "Write the address itself, for instance 10.20.1.11.",
         )
         return None
@@ -271,7 +282,7 @@ class _Reader:
             "ES013-not-a-version",
             host,
             variable,
-            f"{value!r} is not a full release number.",
+            f"{shown(value)} is not a full release number.",
             f"Write major.minor.patch without a leading v, for instance {example}.",
         )
         return None
@@ -286,7 +297,7 @@ class _Reader:
             "ES014-not-an-endpoint",
             host,
             variable,
-            f"{value!r} is not HOST:PORT.",
+            f"{shown(value)} is not HOST:PORT.",
             "Write the load balancer's name or IPv4 address and its port, for instance api.example:6443;"
             " leave the variable out to have a local proxy on every node.",
         )
@@ -313,7 +324,7 @@ class _Reader:
             "ES015-not-a-base-url",
             "",
             variable,
-            f"{value!r} is not a base URL.",
+            f"{shown(value)} is not a base URL.",
             "Write http(s)://HOST[:PORT]" + ("[/PATH]" if path_allowed else "") + " without query or fragment.",
         )
         return ""
@@ -323,7 +334,7 @@ class _Reader:
             return None
         if isinstance(value, int) and not isinstance(value, bool):
             return int(value)
-        if isinstance(value, str) and value.isdigit():
+        if isinstance(value, str) and value.isdecimal():
             return int(value)
         self.report(
             "ES017-not-an-as-number",
@@ -396,7 +407,7 @@ class _Reader:
             "ES003-wrong-type",
             host,
             variable,
-            f"{_shown(value)} is not {wanted}.",
+            f"{shown(value)} is not {wanted}.",
             f"Write {wanted}.",
         )
 
@@ -405,7 +416,7 @@ class _Reader:
             "ES010-not-a-network",
             host,
             variable,
-            f"{_shown(value)} is not an IPv4 network.",
+            f"{shown(value)} is not an IPv4 network.",
             "Write it in CIDR form, for instance 10.20.1.0/24.",
         )
 
@@ -434,8 +445,8 @@ def _estate_wide(reader: _Reader, hosts: Mapping[str, Mapping[str, Any]], lost: 
             if value is common:
                 continue
             has = "has" if len(holders) == 1 else "have"
-            own = "no value" if value is _ABSENT else _shown(value)
-            others = "none" if common is _ABSENT else _shown(common)
+            own = "no value" if value is _ABSENT else shown(value)
+            others = "none" if common is _ABSENT else shown(common)
             reader.report(
                 "ES007-differs-between-hosts",
                 holders[0] if len(holders) == 1 else "",
@@ -674,8 +685,3 @@ def _taint_mapping(item: Any) -> str:
         return "{key: KEY, value: VALUE, effect: NoSchedule}"
     value = f'value: "{match["value"]}", ' if match["value"] else ""
     return f"{{key: {match['key']}, {value}effect: {match['effect']}}}"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

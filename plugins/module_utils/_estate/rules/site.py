@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import shown
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules import ranges
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._registry import (
     ERROR,
@@ -36,7 +37,7 @@ def mirror_in_cluster_range(estate: model.Estate) -> Iterator[Problem]:
             yield Problem(
                 "",
                 variable,
-                f"{url} lies in {found.network} ({found.variable}).",
+                f"{shown(url)} lies in {found.network} ({found.variable}).",
                 "Move the mirror or the range.",
             )
 
@@ -66,7 +67,9 @@ def half_a_mirror(estate: model.Estate) -> Iterator[Problem]:
 def mirror_is_loopback(estate: model.Estate) -> Iterator[Problem]:
     for variable, url in _mirror_urls(estate):
         if _is_loopback(urlsplit(url).hostname or ""):
-            yield Problem("", variable, f"{url} is the host itself, on every host.", "Write the mirror's own address.")
+            yield Problem(
+                "", variable, f"{shown(url)} is the host itself, on every host.", "Write the mirror's own address."
+            )
 
 
 @rule("ES611-endpoint-is-loopback", ERROR, "each node would talk to itself", _ENDPOINT)

@@ -679,7 +679,26 @@ def test_the_taints_of_kubespray_are_translated() -> None:
     assert finding.remedy == 'Write {key: dedicated, value: "db", effect: NoExecute}.'
 
 
-@pytest.mark.parametrize("junk", [None, 0, 1.5, True, "", "x", [], [None], [[]], {}, {"": None}, {1: {2: 3}}, object()])
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {(*MIRROR, "registry"): "http://me:hunter2@10.21.0.1"},
+        {(*MIRROR, "registry"): "http://me:hunter2@127.0.0.1"},
+        {(*MIRROR, "registry"): "http://me:hunter2@10.98.0.1/path"},
+        {MIRROR: "http://me:hunter2@10.98.0.1/path"},
+        {("w1", "estate_bgp"): {"as": 64512, "password": "hunter2"}},
+        {BGP: {"as": 64512, "password": "hunter2"}},
+    ],
+)
+def test_no_finding_repeats_a_secret(edits: Edits) -> None:
+    findings = judge(edits)
+    assert findings
+    assert not [finding for finding in findings if "hunter2" in str(finding)]
+
+
+@pytest.mark.parametrize(
+    "junk", ["\u00b2", None, 0, 1.5, True, "", "x", [], [None], [[]], {}, {"": None}, {1: {2: 3}}, object()]
+)
 @pytest.mark.parametrize(
     "path",
     [
