@@ -251,7 +251,14 @@ class Cluster:
         return parsed
 
     def _once(
-        self, server: str, method: str, url: str, payload: bytes | None, headers: Mapping[str, str], wait: float = 60.0
+        self,
+        server: str,
+        method: str,
+        url: str,
+        payload: bytes | None,
+        headers: Mapping[str, str],
+        connect: float = 5.0,
+        wait: float = 60.0,
     ) -> Response | KubeError:
         with self._lock:
             self.requests += not self.empty
@@ -261,7 +268,7 @@ class Cluster:
                 server + url,
                 body=payload,
                 headers={**headers, **self._authorization()},
-                timeout=urllib3.Timeout(connect=5.0, read=wait),
+                timeout=urllib3.Timeout(connect=connect, read=wait),
                 retries=False,
                 redirect=False,
             )
@@ -279,7 +286,7 @@ class Cluster:
         while not self._elected:
             said: list[str] = []
             for server in self._servers[start:] + self._servers[:start]:
-                answer = self._once(server, "GET", "/readyz", None, {"Accept": "*/*"}, wait=5.0)
+                answer = self._once(server, "GET", "/readyz", None, {"Accept": "*/*"}, connect=3.0, wait=5.0)
                 if isinstance(answer, KubeError) and answer.remedy:
                     raise answer
                 if isinstance(answer, Response) and answer.status < 500:
@@ -361,7 +368,8 @@ def connect(
     """Open the cluster of a kubeconfig (a path, or its content); with ``api_servers`` those are tried in order instead.
 
     Servers are always verified against the kubeconfig's authority. Servers in ``api_servers`` are verified under the
-    name of the kubeconfig's own server, when that is a name and not an address.
+    name of the kubeconfig's own server, when that is a name and not an address. Not to be called from several threads
+    at once: the loader of the library shares its temporary files.
     """
     if MISSING_LIBRARY:
         raise KubeError(

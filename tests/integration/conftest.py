@@ -23,9 +23,20 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         yield running
 
 
+@pytest.fixture(scope="module", autouse=True)
+def swept(plane: ControlPlane) -> Iterator[None]:
+    """After each file its nodes, pods and budgets go; names are unique within a file only."""
+    yield
+    opened = connect(plane.kubeconfig, patience=Patience(total=60))
+    at_once = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+    default = "namespaces/default"
+    for path in (f"/apis/policy/v1/{default}/poddisruptionbudgets", f"/api/v1/{default}/pods", "/api/v1/nodes"):
+        opened.request("DELETE", path, body=at_once)
+
+
 @pytest.fixture
 def cluster(plane: ControlPlane) -> Iterator[Cluster]:
-    opened = connect(plane.kubeconfig, patience=Patience(total=10))
+    opened = connect(plane.kubeconfig, patience=Patience(total=60))
     yield opened
     opened.close()
 

@@ -30,7 +30,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.lab.build import ensure_component
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 _PR_SET_PDEATHSIG = 1
 
 

@@ -217,6 +217,8 @@ RESOURCES = {
 )
 def test_places(given, path):
     placed = _manifest.placed(given, RESOURCES, "default")
+    if path:
+        assert ("namespace" in placed["metadata"]) == ("/namespaces/" in path.rpartition("/")[0])
     assert _manifest.path_of(_manifest.identity(placed), RESOURCES) == path
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+import urllib3
 from ansible_collections.hybridk8s.estate.plugins.modules import node, node_info
 
 from tests.unit.plugins.modules.cluster_fake import MemoryPool, cluster_on, run
@@ -46,6 +47,26 @@ def test_one_refused_node_does_not_stop_the_others(use, monkeypatch):
     assert (result["failed"], result["changed"]) == (True, True)
     assert list(result["failed_nodes"]) == ["w1"]
     assert result["msg"].startswith("1 nodes could not be changed: w1: nodes/w1: refused (HTTP 403).")
+
+
+class Losing(MemoryPool):
+    """Does what the first PATCH says, and loses the answer."""
+
+    lost = False
+
+    def patch(self, path, body):
+        answer = super().patch(path, body)
+        if not self.lost:
+            self.lost = True
+            raise urllib3.exceptions.ProtocolError("Connection aborted.")
+        return answer
+
+
+def test_a_change_whose_answer_was_lost_is_reported(use, monkeypatch):
+    pool = use(Losing([live("w1")]))
+    result = run(node, monkeypatch, nodes=[{"name": "w1", "labels": {"rack": "r1"}}])
+    assert [method for method, _path in pool.log] == ["GET", "PATCH", "PATCH", "GET"]
+    assert (result["changed"], [step["reason"] for step in result["steps"]]) == (True, ["label rack"])
 
 
 def test_what_is_not_ready_is_named(use, monkeypatch):

@@ -23,6 +23,7 @@ class Pods(MemoryPool):
         super().__init__(items, refuse)
         self.pods = {pod: name for name, pods in nodes.items() for pod in pods}
         self.evict = evict
+        self.owners = OWNER
 
     def request(self, method, url, body=None, **options):
         path, _mark, query = url.removeprefix("https://memory").partition("?")
@@ -36,7 +37,7 @@ class Pods(MemoryPool):
         return [path.rpartition("/")[2] for path in self.objects]
 
     def _pod(self, name):
-        return {"metadata": {"name": name, "namespace": "n", "uid": name, "ownerReferences": OWNER}, "spec": {}}
+        return {"metadata": {"name": name, "namespace": "n", "uid": name, "ownerReferences": self.owners}, "spec": {}}
 
     def post(self, path, body):
         name = path.split("/")[-2]
@@ -123,7 +124,8 @@ def test_time_is_over_for_one_node():
 
 
 def test_a_refused_eviction_fails_its_node_at_once():
-    pool = Pods({"w1": ["a"], "w2": ["c"]}, lambda name: Answer(403, {"message": "no rights"}) if name == "a" else None)
+    answers = {"a": Answer(403, {"message": "no rights"}), "b": Answer(429, {"message": "no room"})}
+    pool = Pods({"w1": ["a", "b"], "w2": ["c"]}, answers.get)
     running, clock, go = drain(pool)
     go()
     assert "pod n/a cannot be evicted: no rights" in running.failed["w1"]
@@ -194,3 +196,14 @@ def test_glue(monkeypatch, check):
     assert (result["changed"], result["missing"]) == (True, ["w9"])
     assert result["drained"] == ([] if check else ["w1"])
     assert pool.state("w1") == ((True, False) if check else (False, False))
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_blockers_end_a_run_before_it_begins(monkeypatch, check):
+    pool = Pods({"w1": ["a", "b"]})
+    pool.owners = []
+    monkeypatch.setattr(node_drain, "open_cluster", lambda _module: cluster_on(pool))
+    result = run(node_drain, monkeypatch, check=check, names=["w1"])
+    assert [finding["code"] for finding in result["findings"]] == ["DR001-unmanaged-pod"] * 2
+    assert result.get("failed", False) is not check
+    assert {method for method, _path in pool.log} == {"GET"}
