@@ -48,8 +48,8 @@ integration: venv components ## the modules against a real API server
 molecule: venv components ## the flows on the lab: FLOWS="default join interrupted ha"
 	@bash tests/flows/run.sh $(FLOWS)
 
-bench: venv components ## first run, second run and join on the lab: wall, CPU, counts
-	@python -m tests.bench.site && python -m tests.bench.node
+bench: venv components ## what first run, second run, check and join cost, into docs/benchmarks.md
+	@PYTHONPATH=.cache python -m tests.bench
 
 clean: ## remove what the working tree's .cache holds; the cache outside the tree stays
 	@rm -rf .cache

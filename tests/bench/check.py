@@ -1,64 +1,37 @@
-"""``python -m tests.bench.check``: what the check of an inventory costs by its size; a Markdown table."""
+"""`check`, which runs `estate_check`, on generated inventories of many hosts."""
 
 from __future__ import annotations
 
-import resource
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.bench import generate_inventory
+from tests.bench.markdown import table
+from tests.bench.measure import Cost, measure
 
 SIZES = (10, 100, 1000)
 FAULTY_EVERY = 2
+TARGET_SECONDS = 10
 
 
-@dataclass(frozen=True)
-class Cost:
-    """One run of the check over an inventory of ``hosts`` nodes."""
-
-    hosts: int
-    faulty: bool
-    status: int
-    seconds: float
-    cpu_seconds: float
+def measured() -> list[Cost]:
+    """Inventories in order and, at the largest size, one in which every second host is wrong."""
+    return [_measure(hosts, faulty=False) for hosts in SIZES] + [_measure(SIZES[-1], faulty=True)]
 
 
-def main() -> int:
-    """Measure good inventories and, at the largest size, one in which every second host is wrong."""
-    runs = [(hosts, False) for hosts in SIZES] + [(SIZES[-1], True)]
-    costs = [measure(hosts, faulty) for hosts, faulty in runs]
-    print("\n".join(table(costs)))
-    return int(any((cost.status != 0) != cost.faulty for cost in costs))
-
-
-def measure(hosts: int, faulty: bool) -> Cost:
-    """Run the playbook as a person would, start of Ansible included."""
+def _measure(hosts: int, faulty: bool) -> Cost:
+    name = f"{hosts:,} hosts, {'half of them wrong' if faulty else 'in order'}"
     with tempfile.TemporaryDirectory() as directory:
         generate_inventory.write(Path(directory), hosts, FAULTY_EVERY if faulty else 0)
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", directory, "hybridk8s.estate.check"]
-        start, cpu = time.monotonic(), _cpu_of_children()
-        run = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        return Cost(hosts, faulty, run.returncode, time.monotonic() - start, _cpu_of_children() - cpu)
+        return measure(name, "check", inventory=Path(directory), expected=2 if faulty else 0)
 
 
-def table(costs: list[Cost]) -> Iterator[str]:
-    """The costs as Markdown."""
-    yield "| nodes | inventory | exit | wall s | CPU-s |"
-    yield "|--:|---|--:|--:|--:|"
-    for cost in costs:
-        kind = "half of the hosts wrong" if cost.faulty else "in order"
-        yield f"| {cost.hosts} | {kind} | {cost.status} | {cost.seconds:.1f} | {cost.cpu_seconds:.1f} |"
-
-
-def _cpu_of_children() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def sections(costs: Iterable[Cost]) -> Iterator[str]:
+    """The table."""
+    yield f"## The check of an inventory (target: 1,000 hosts in {TARGET_SECONDS} s)\n"
+    rows = [
+        (cost.name, f"{cost.usage.wall:.1f}", f"{cost.usage.cpu:.1f}", f"{cost.usage.load:.0f}", cost.usage.status)
+        for cost in costs
+    ]
+    yield table(("inventory", "wall s", "CPU-s", "load", "exit"), rows)

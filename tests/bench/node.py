@@ -1,7 +1,7 @@
-"""What the module `node` costs on many nodes: labels, an annotation and a taint. `python -m tests.bench.node [COUNT]`.
+"""What the module `node` costs on many nodes: labels, an annotation and a taint.
 
-The nodes are objects without kubelets on a real API server. Client CPU-seconds are those of the process less those of an
-empty module's: what is beside Ansible's own start. Prints a Markdown table.
+The nodes are objects without kubelets on a real API server. Client CPU-seconds are those of the process less those of
+an empty module's: what is beside Ansible's own start.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, connect, parallel
 
+from tests.bench.markdown import table
 from tests.integration.control_plane import ControlPlane
 
 RUNNER = """
@@ -32,7 +33,8 @@ PING = "ansible.modules.ping"
 NODE = "ansible_collections.hybridk8s.estate.plugins.modules.node"
 
 
-def main(count: int) -> None:
+def measured(count: int) -> str:
+    """A Markdown table."""
     with tempfile.TemporaryDirectory() as directory, ControlPlane(Path(directory)) as plane:
         cluster = connect(plane.kubeconfig)
         names = [f"node-{number:04}" for number in range(count)]
@@ -47,13 +49,32 @@ def main(count: int) -> None:
             result = run["result"]
             assert not result.get("failed"), result
             rows.append(
-                f"| {label} | {count} | {result['requests']} | {len(result['steps'])} | {run['cpu'] - base['cpu']:.2f}"
-                f" | {run['cpu']:.2f} | {run['wall']:.1f} | {run['peak']:.0f}"
-                f" | {plane.cpu_seconds('kube-apiserver') - before:.1f} |"
+                (
+                    label,
+                    count,
+                    result["requests"],
+                    len(result["steps"]),
+                    f"{run['cpu'] - base['cpu']:.2f}",
+                    f"{run['cpu']:.2f}",
+                    f"{run['wall']:.1f}",
+                    f"{run['peak']:.0f}",
+                    f"{plane.cpu_seconds('kube-apiserver') - before:.1f}",
+                )
             )
-    print("| node | nodes | requests | changed | client CPU-s | with start | wall s | peak MB | API server CPU-s |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
-    print("\n".join(rows))
+    return table(
+        (
+            "node",
+            "nodes",
+            "requests",
+            "changed",
+            "client CPU-s",
+            "with start",
+            "wall s",
+            "peak MB",
+            "API server CPU-s",
+        ),
+        rows,
+    )
 
 
 def _register(cluster: Cluster, name: str) -> None:
@@ -91,7 +112,3 @@ def _run(module: str, arguments: dict[str, Any], directory: Path) -> dict[str, A
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     # The largest child so far; the module is larger than what ran before it.
     return {"result": json.loads(done.stdout), "cpu": cpu, "wall": wall, "peak": after.ru_maxrss / 1024}
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
