@@ -18,7 +18,8 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import rules
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import Estate
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import ERROR, listed, parse
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import parse
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import ERROR, listed
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils import _origin
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils._inventory import Inventory, read_inventory

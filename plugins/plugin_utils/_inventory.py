@@ -20,13 +20,12 @@ from ansible.parsing.vault import EncryptedString
 from ansible.template import Templar
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import Estate
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import (
-    ERROR,
     ESTATE_VARIABLES,
     READ_VARIABLES,
     Unreadable,
-    listed,
     parse,
 )
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import ERROR, listed
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils import _origin
 
 _TEMPLATE = re.compile(r"\{[{%#]")

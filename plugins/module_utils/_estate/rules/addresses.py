@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import derive, model
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import did_you_mean
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._registry import ERROR, Problem, rule
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import did_you_mean
 
 _ADDRESSING = "RFC 1122, 3.2.1.3"
 _ROUTING = "Calico keeps node addresses as next hops; the switch resolves them in its own segment"

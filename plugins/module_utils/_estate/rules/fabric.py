@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import derive, model
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import did_you_mean
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules import ranges
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._registry import (
     ERROR,
@@ -18,6 +17,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._re
     Problem,
     rule,
 )
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import did_you_mean
 
 _AS_NUMBERS = "IANA Autonomous System Numbers; RFC 4893, RFC 5398, RFC 6996, RFC 7300, RFC 7607"
 _REFLECTION = "Calico: configure BGP peering; confd bgp_processor.go"

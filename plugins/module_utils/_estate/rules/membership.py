@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import did_you_mean, listed
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._registry import (
     ERROR,
     WARNING,
     Problem,
     rule,
 )
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import did_you_mean, listed
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 _NODE_NAMES = "Kubernetes: Object Names and IDs, DNS subdomain names; label kubernetes.io/hostname"

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import derive, model
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import did_you_mean
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._registry import (
     ERROR,
     WARNING,
     Problem,
     rule,
 )
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import did_you_mean
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm import kubelet_may_set
 
 _SYNTAX = "Kubernetes: Labels and Selectors, syntax and character set"

@@ -11,7 +11,6 @@ from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import shown
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules import ranges
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._registry import (
     ERROR,
@@ -19,6 +18,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._re
     Problem,
     rule,
 )
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import shown
 
 _ENDPOINT = "kubeadm: controlPlaneEndpoint"
 _MIRROR = "containerd hosts.toml; the role container_runtime"
