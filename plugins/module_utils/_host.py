@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,16 +47,18 @@ class Facts:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would change on a host."""
+    """What would change on a host. ``retired`` units are stopped and disabled before their files are removed."""
 
     files: _host_files.FilePlan
     kernel: _host_kernel.KernelPlan
     units: _host_units.UnitPlan
+    retired: tuple[_host_units.UnitWanted, ...]
 
     @property
     def steps(self) -> tuple[Step, ...]:
         """Every step, in the order in which they are applied."""
-        return (*(change.step for change in self.files.changes), *self.kernel.steps, *self.units.steps)
+        files = (change.step for change in self.files.changes)
+        return (*self.units.before, *files, *self.kernel.steps, *self.units.after, *self.units.up)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -74,6 +77,7 @@ class Outcome:
 
     steps: tuple[Step, ...]
     warnings: tuple[str, ...]
+    skipped: tuple[str, ...]
     started: tuple[str, ...]
     restarted: tuple[str, ...]
 
@@ -104,24 +108,29 @@ def _converge(wanted: Wanted, host: Host, check: bool) -> Outcome:
         warnings += unsure
     if findings:
         raise HostError(findings)
-    if check:
-        return Outcome(plan.steps, tuple(warnings), plan.units.start, plan.units.restart)
-    run = _Run(wanted, host, facts, plan)
-    run.apply()
-    return Outcome(tuple(run.applied), (*warnings, *run.warnings), plan.units.start, plan.units.restart)
+    steps, skipped = plan.steps, plan.kernel.skipped
+    if not check:
+        run = _Run(wanted, host, facts, plan)
+        run.apply()
+        steps, skipped = tuple(run.applied), (*skipped, *run.skipped)
+    return Outcome(steps, tuple(warnings), skipped, plan.units.targets("start"), plan.units.targets("restart"))
 
 
 def observe(wanted: Wanted, wanted_files: Sequence[_host_files.FileWanted], host: Host) -> Facts:
     """Reads all that the plan needs, with at most one call of systemctl."""
     claims = _host_files.Claims.from_dict(host.read_json(_claims_path(wanted.name)))
-    named = {file.path for file in wanted_files}
+    kept = {file.path for file in wanted_files if file.state != "absent"}
+    leaving = [*claims.files, *(file.path for file in wanted_files)]
+    names = [unit.name for unit in wanted.units]
+    names += [unit for path in leaving if path not in kept and (unit := _host_units.defined_by(path))]
+    names = list(dict.fromkeys(names))
     return Facts(
         _host_files.observe(host, wanted_files, wanted.blocks, claims),
         claims,
-        _claims_of_others(host, wanted.name) if set(claims.files) - named else frozenset(),
+        _claims_of_others(host, wanted.name) if set(claims.files) - kept else frozenset(),
         _host_kernel.observe(host, wanted.sysctls, wanted.kernel_modules),
-        _host_units.observe(host, [unit.name for unit in wanted.units]),
-        {unit.name: _host_units.read_record(host, unit.name) for unit in wanted.units},
+        _host_units.observe(host, names),
+        {name: _host_units.read_record(host, name) for name in names},
         {unit.name: _host_units.watch(host, unit.watch) for unit in wanted.units},
     )
 
@@ -130,10 +139,31 @@ def make_plan(wanted: Wanted, wanted_files: Sequence[_host_files.FileWanted], fa
     """What must change, from the facts alone."""
     file_plan = _host_files.plan(wanted_files, wanted.blocks, facts.files, facts.claims, facts.claimed_by_others)
     kernel_plan = _host_kernel.plan(wanted.sysctls, wanted.kernel_modules, wanted.swap_off, facts.kernel, check)
+    retired = _retired(wanted, file_plan)
     unit_plan = _host_units.plan(
-        wanted.units, facts.units, facts.records, facts.watched, _changed_paths(file_plan.changes), check
+        [*wanted.units, *retired],
+        facts.units,
+        facts.records,
+        facts.watched,
+        _changed_paths(file_plan.changes),
+        check,
     )
-    return Plan(file_plan, kernel_plan, unit_plan)
+    return Plan(file_plan, kernel_plan, unit_plan, retired)
+
+
+def _retired(wanted: Wanted, plan: _host_files.FilePlan) -> tuple[_host_units.UnitWanted, ...]:
+    """The units whose files this call removes: running on without them, nobody could manage them any more."""
+    named = {unit.name for unit in wanted.units}
+    units = (
+        _host_units.defined_by(change.wanted.path)
+        for change in plan.changes
+        if change.wanted.state == "absent" and change.fact.kind == "file"
+    )
+    return tuple(
+        _host_units.UnitWanted(name, name, enabled=False, state="stopped")
+        for name in units
+        if name and name not in named
+    )
 
 
 class _Run:
@@ -145,18 +175,22 @@ class _Run:
         self.facts = facts
         self.plan = plan
         self.applied: list[Step] = []
-        self.warnings: list[str] = []
+        self.skipped: list[str] = []
 
     def apply(self) -> None:
+        """Takes every step of the plan. Raises :class:`HostError` at the first that fails."""
+        self._command(self.plan.units.before)
         self._apply_files()
         self._apply_kernel()
-        self._apply_units()
+        self._command(self.plan.units.after)
+        self._bring_up()
+        self._keep_records()
 
     def _apply_files(self) -> None:
         plan, path = self.plan.files, _claims_path(self.wanted.name)
         if plan.claims_during != self.facts.claims:
             self.host.write_json(path, plan.claims_during.as_dict())
-        for unit in self.plan.units.restart:
+        for unit in self.plan.units.targets("restart"):
             record = self.facts.records[unit]
             _host_units.write_record(self.host, unit, record.prints if record else {}, pending=True)
         for change in plan.changes:
@@ -172,51 +206,39 @@ class _Run:
         plan = self.plan.kernel
         steps = iter(plan.steps)
         for module in plan.modules:
-            self._done(next(steps), _host_kernel.load_module(self.host, module))
+            self._done([next(steps)], _host_kernel.load_module(self.host, module))
         refused: list[Finding] = []
         for sysctl in plan.sysctls:
             step = next(steps)
-            findings, warnings = _host_kernel.write_sysctl(self.host, sysctl)
+            findings, skipped = _host_kernel.write_sysctl(self.host, sysctl)
             refused += findings
-            self.warnings += warnings
-            if not findings and not warnings:
+            self.skipped += skipped
+            if not findings and not skipped:
                 self.applied.append(step)
         if refused:
             self._fail(refused)
         if plan.swap_off:
-            self._done(next(steps), _host_kernel.turn_swap_off(self.host))
+            self._done([next(steps)], _host_kernel.turn_swap_off(self.host))
 
-    def _apply_units(self) -> None:
-        plan, steps = self.plan.units, list(self.plan.units.steps)
-        for verb, names in (
-            ("daemon-reload", ()),
-            ("enable", plan.enable),
-            ("disable", plan.disable),
-            ("stop", plan.stop),
-        ):
-            if not names and not (verb == "daemon-reload" and plan.reload):
-                continue
-            findings = _host_units.systemctl(self.host, verb, *names, timeout=self.wanted.timeout)
-            count = len(names) or 1
-            self._done_all(steps[:count], findings)
-            del steps[:count]
-        self._bring_up(steps)
-        self._keep_records()
+    def _command(self, steps: Sequence[Step]) -> None:
+        """Tells systemd, once for all units that get the same kind of step."""
+        for action in dict.fromkeys(step.action for step in steps):
+            same = [step for step in steps if step.action == action]
+            names = [step.target for step in same]
+            self._done(same, _host_units.systemctl(self.host, action, names, self.wanted.timeout))
 
-    def _bring_up(self, steps: Sequence[Step]) -> None:
-        plan = self.plan.units
-        names = [*plan.start, *plan.restart]
+    def _bring_up(self) -> None:
+        plan, since = self.plan.units, time.time()
+        names = [step.target for step in plan.up]
         prints = self._prints(names)
         if names:
             # A unit that does not come up is told by wait_active, with its journal.
-            _host_units.systemctl(self.host, "restart", *names, timeout=self.wanted.timeout)
+            _host_units.systemctl(self.host, "restart", names, self.wanted.timeout)
         awaited = [*names, *plan.await_active]
         if not awaited:
             return
-        up, findings = _host_units.wait_active(self.host, awaited, self.wanted.timeout)
-        for step in steps:
-            if step.target in up:
-                self.applied.append(step)
+        up, findings = _host_units.wait_active(self.host, awaited, self.wanted.timeout, since)
+        self.applied += [step for step in plan.up if step.target in up]
         for name in up:
             if name in prints:
                 _host_units.write_record(self.host, name, prints[name])
@@ -230,20 +252,18 @@ class _Run:
 
     def _keep_records(self) -> None:
         """Adopts units that run already with what they watch, and forgets those that do not run."""
-        done = {*self.plan.units.start, *self.plan.units.restart}
-        for unit in self.wanted.units:
+        done = {step.target for step in self.plan.units.up}
+        for unit in (*self.wanted.units, *self.plan.retired):
             up, record = self.facts.units[unit.name].is_up, self.facts.records[unit.name]
             if unit.name in done:
                 continue
-            if up and unit.watch and unit.state != "stopped" and record is None:
+            if unit.state == "stopped" or not up:
+                if record is not None:
+                    os.unlink(self.host.at(_host_units.record_path(unit.name)))
+            elif unit.watch and record is None:
                 _host_units.write_record(self.host, unit.name, self.facts.watched[unit.name].prints)
-            elif record is not None and not up:
-                os.unlink(self.host.at(_host_units.record_path(unit.name)))
 
-    def _done(self, step: Step, findings: Sequence[Finding]) -> None:
-        self._done_all([step], findings)
-
-    def _done_all(self, steps: Sequence[Step], findings: Sequence[Finding]) -> None:
+    def _done(self, steps: Sequence[Step], findings: Sequence[Finding]) -> None:
         if findings:
             self._fail(findings)
         self.applied += steps

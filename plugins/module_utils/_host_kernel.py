@@ -41,7 +41,7 @@ MODULE_SIGNS = {
 
 @dataclass(frozen=True)
 class SysctlWanted:
-    """The value of one kernel setting; an optional one that the kernel lacks or refuses is only a warning."""
+    """The value of one kernel setting; an optional one that the kernel lacks or refuses is skipped."""
 
     key: str
     value: str
@@ -75,7 +75,10 @@ class KernelFacts:
 
 @dataclass(frozen=True)
 class KernelPlan:
-    """Modules to load, then settings to write, then whether to turn swap off; with their steps in that order."""
+    """Modules to load, then settings to write, then whether to turn swap off; with their steps in that order.
+
+    ``skipped`` says of optional settings why they are not set.
+    """
 
     modules: tuple[str, ...]
     sysctls: tuple[SysctlWanted, ...]
@@ -83,6 +86,7 @@ class KernelPlan:
     steps: tuple[Step, ...]
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 def sysctl_file(name: str, sysctls: Sequence[SysctlWanted]) -> FileWanted:
@@ -137,6 +141,7 @@ def plan(
     """What the kernel must be told. A module that only a missing kmod hides is no more than a warning in check mode."""
     findings: list[Finding] = []
     warnings: list[str] = []
+    skipped: list[str] = []
     load = tuple(module for module in modules if facts.modules[module] != "present")
     for module in load:
         if facts.modules[module] == "unknown" and check:
@@ -149,9 +154,9 @@ def plan(
         if fact.value == wanted.value:
             continue
         if fact.value is None and not load:
-            _refuse_sysctl(wanted, "the kernel has no such setting", findings, warnings)
+            _refuse_sysctl(wanted, "the kernel has no such setting", findings, skipped)
         elif not fact.writable:
-            _refuse_sysctl(wanted, "it is read-only here", findings, warnings)
+            _refuse_sysctl(wanted, "it is read-only here", findings, skipped)
         else:  # a setting that is missing may come with a module that is loaded first
             write.append(wanted)
     turn_off = swap_off and bool(facts.swaps)
@@ -159,7 +164,7 @@ def plan(
     steps += [_sysctl_step(wanted, facts.sysctls[wanted.key]) for wanted in write]
     if turn_off:
         steps.append(Step("turn off", "swap", "in use: " + ", ".join(facts.swaps)))
-    return KernelPlan(load, tuple(write), turn_off, tuple(steps), tuple(findings), tuple(warnings))
+    return KernelPlan(load, tuple(write), turn_off, tuple(steps), tuple(findings), tuple(warnings), tuple(skipped))
 
 
 def load_module(host: Host, module: str) -> list[Finding]:
@@ -171,9 +176,9 @@ def load_module(host: Host, module: str) -> list[Finding]:
 
 
 def write_sysctl(host: Host, wanted: SysctlWanted) -> tuple[list[Finding], list[str]]:
-    """Writes one setting and reads it back. Returns findings and warnings; both empty when the kernel took it."""
+    """Writes one setting and reads it back. Returns findings and, for an optional one, why it is skipped."""
     findings: list[Finding] = []
-    warnings: list[str] = []
+    skipped: list[str] = []
     try:
         with open(os.open(host.at(wanted.path), os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as stream:
             stream.write(wanted.value)
@@ -184,8 +189,8 @@ def write_sysctl(host: Host, wanted: SysctlWanted) -> tuple[list[Finding], list[
     except OSError as error:
         refusal = f"writing '{wanted.value}' fails: {error.strerror}"
     if refusal:
-        _refuse_sysctl(wanted, refusal, findings, warnings)
-    return findings, warnings
+        _refuse_sysctl(wanted, refusal, findings, skipped)
+    return findings, skipped
 
 
 def turn_swap_off(host: Host) -> list[Finding]:
@@ -272,9 +277,9 @@ def _module_finding(module: str, why: str) -> Finding:
     )
 
 
-def _refuse_sysctl(wanted: SysctlWanted, why: str, findings: list[Finding], warnings: list[str]) -> None:
+def _refuse_sysctl(wanted: SysctlWanted, why: str, findings: list[Finding], skipped: list[str]) -> None:
     if wanted.optional:
-        warnings.append(f"sysctl {wanted.key} (optional) is not {wanted.value}: {why}.")
+        skipped.append(f"sysctl {wanted.key} (optional) is not {wanted.value}: {why}.")
         return
     findings.append(
         problem(

@@ -18,13 +18,12 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_base import HostError, problem
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_files import BlockWanted, FileWanted
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_kernel import SysctlWanted
-from ansible_collections.hybridk8s.estate.plugins.module_utils._host_units import UnitWanted
+from ansible_collections.hybridk8s.estate.plugins.module_utils._host_units import UNIT_NAME, UnitWanted
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _MODE = re.compile(r"0[0-7]{3,4}")
 _MODULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _SYSCTL = re.compile(r"[a-z][A-Za-z0-9_.:/-]*[./][A-Za-z0-9_.:/-]*[A-Za-z0-9_:-]")
-_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(service|socket|timer|target|mount|automount|swap|path|slice|scope|device)")
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def _module(raw: str, wrong: _Wrong) -> str:
 
 
 def _unit(raw: Mapping[str, Any], option: str, wrong: _Wrong) -> UnitWanted:
-    if not _UNIT.fullmatch(raw["name"]):
+    if not UNIT_NAME.fullmatch(raw["name"]):
         wrong(f"{option}.name", f"'{raw['name']}' is no full unit name.", f"write its type too: {raw['name']}.service.")
     watch = tuple(raw.get("watch") or ())
     for path in watch:

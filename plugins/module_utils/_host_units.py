@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +35,9 @@ UNIT_DIRECTORIES = (
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
+)
+UNIT_NAME = re.compile(
+    r"[A-Za-z0-9:_.\\@-]+\.(service|socket|timer|target|mount|automount|swap|path|slice|scope|device)"
 )
 HASHED_BYTES = 1 << 20
 """Bigger files are told apart by size and time: binaries come by rename and never change in place."""
@@ -100,17 +104,20 @@ class UnitRecord:
 
 @dataclass(frozen=True)
 class UnitPlan:
-    """What to tell systemd, in this order: reload, enable, disable, stop, start, restart."""
+    """What to tell systemd: ``before`` files change, ``after`` they did, and what brings units ``up`` in the end.
 
-    reload: bool
-    enable: tuple[str, ...]
-    disable: tuple[str, ...]
-    stop: tuple[str, ...]
-    start: tuple[str, ...]
-    restart: tuple[str, ...]
-    steps: tuple[Step, ...]
+    ``await_active`` are units that are on their way up by themselves.
+    """
+
+    before: tuple[Step, ...]
+    after: tuple[Step, ...]
+    up: tuple[Step, ...]
     findings: tuple[Finding, ...]
     await_active: tuple[str, ...]
+
+    def targets(self, action: str) -> tuple[str, ...]:
+        """The units that get one kind of step."""
+        return tuple(step.target for step in (*self.before, *self.after, *self.up) if step.action == action)
 
 
 def observe(host: Host, names: Sequence[str]) -> dict[str, UnitFact]:
@@ -194,7 +201,7 @@ def plan(
     In check mode a unit that does not exist yet is one that would be made by what was only planned before.
     """
     findings: list[Finding] = []
-    why: dict[str, dict[str, str]] = {"enable": {}, "disable": {}, "stop": {}, "start": {}, "restart": {}}
+    why: dict[str, dict[str, str]] = {"stop": {}, "disable": {}, "enable": {}, "start": {}, "restart": {}}
     awaited = []
     for wanted in units:
         fact = facts[wanted.name]
@@ -213,24 +220,27 @@ def plan(
                 why["restart"][wanted.name] = reason
             elif wanted.state == "started" and fact.active == "activating":
                 awaited.append(wanted.name)
+    steps = {verb: [Step(verb, unit, reason) for unit, reason in of_verb.items()] for verb, of_verb in why.items()}
     reload_reason = _reload_reason(facts, changed_paths)
-    steps = [Step("reload", "systemd", reload_reason)] if reload_reason else []
-    steps += [Step(verb, unit, reason) for verb, of_verb in why.items() for unit, reason in of_verb.items()]
+    reload = [Step("reload", "systemd", reload_reason)] if reload_reason else []
     return UnitPlan(
-        bool(reload_reason),
-        tuple(why["enable"]),
-        tuple(why["disable"]),
-        tuple(why["stop"]),
-        tuple(why["start"]),
-        tuple(why["restart"]),
-        tuple(steps),
+        (*steps["stop"], *steps["disable"]),
+        (*reload, *steps["enable"]),
+        (*steps["start"], *steps["restart"]),
         tuple(findings),
         tuple(awaited),
     )
 
 
-def systemctl(host: Host, *arguments: str, timeout: float) -> list[Finding]:
-    """Runs one systemctl command; a refusal is a finding."""
+def defined_by(path: str) -> str:
+    """The name of the unit of which ``path`` is the file; empty for templates and everything else."""
+    directory, name = os.path.split(path)
+    return name if directory in UNIT_DIRECTORIES and UNIT_NAME.fullmatch(name) and "@." not in name else ""
+
+
+def systemctl(host: Host, action: str, units: Sequence[str], timeout: float) -> list[Finding]:
+    """Takes one kind of step for all units that get it; a refusal is a finding."""
+    arguments = ["daemon-reload"] if action == "reload" else [action, *units]
     ran = host.run(["systemctl", "--no-ask-password", *arguments], timeout)
     if ran.rc == 0:
         return []
@@ -244,8 +254,9 @@ def systemctl(host: Host, *arguments: str, timeout: float) -> list[Finding]:
     ]
 
 
-def wait_active(host: Host, names: Sequence[str], timeout: float) -> tuple[list[str], list[Finding]]:
-    """Waits until the units are active and stay so. Returns those that are, and a finding for each other."""
+def wait_active(host: Host, names: Sequence[str], timeout: float, since: float) -> tuple[list[str], list[Finding]]:
+    """Waits until the units are active and stay so. Returns those that are, and a finding for each other, with what
+    its journal says from the Unix time ``since`` on."""
     deadline = time.monotonic() + timeout
     settled_at: float | None = None
     while True:
@@ -261,10 +272,12 @@ def wait_active(host: Host, names: Sequence[str], timeout: float) -> tuple[list[
             if now >= settled_at:
                 return list(names), []
         time.sleep(0.1)
-    return [name for name in names if name not in waiting], [_failed_unit(host, name, facts[name]) for name in waiting]
+    return [name for name in names if name not in waiting], [
+        _failed_unit(host, name, facts[name], since) for name in waiting
+    ]
 
 
-def _failed_unit(host: Host, name: str, fact: UnitFact) -> Finding:
+def _failed_unit(host: Host, name: str, fact: UnitFact, since: float) -> Finding:
     if fact.kind == "oneshot" and fact.active == "inactive":
         return problem(
             "unit",
@@ -272,7 +285,8 @@ def _failed_unit(host: Host, name: str, fact: UnitFact) -> Finding:
             f"{name} ran and ended, so it cannot be kept started.",
             "give its unit file RemainAfterExit=yes, or do not ask for state started.",
         )
-    ran = host.run(["journalctl", "--no-pager", "--quiet", "--lines=15", "--output=cat", f"--unit={name}"], 30.0)
+    options = ["--no-pager", "--quiet", "--lines=15", "--output=cat", f"--since=@{since:.0f}", f"--unit={name}"]
+    ran = host.run(["journalctl", *options], 30.0)
     journal = "\n".join(f"    {line}" for line in ran.out.strip().splitlines()[-15:]) or "    (the journal has nothing)"
     return problem(
         "unit",

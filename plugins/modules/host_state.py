@@ -15,7 +15,7 @@ description:
   - A unit is restarted once, and only when what it watches is not what it was last started with. A run that is killed
     between writing a file and restarting a unit leaves this to the next run.
   - What an earlier call with the same O(name) wrote and this one no longer asks for is removed; what others wrote, or
-    changed since, stays.
+    changed since, stays. A unit is stopped and disabled before its file is removed.
 author:
   - hybridk8s.estate authors (@hybridk8s)
 attributes:
@@ -110,7 +110,7 @@ options:
   sysctls:
     description:
       - Kernel settings by name, set at once and at each boot. The value is a number or text, or
-        C({value, optional}); an optional one that the kernel lacks or refuses is only a warning.
+        C({value, optional}); an optional one that the kernel lacks or refuses is skipped (RV(skipped_sysctls)).
       - A setting that is taken out of the call keeps its value until the next boot.
     type: dict
     default: {}
@@ -199,6 +199,11 @@ steps:
       description: Why it was needed.
       type: str
   sample: [{action: restart, target: containerd.service, reason: "changed: /etc/containerd/config.toml"}]
+skipped_sysctls:
+  description: Optional sysctls that are not set, and why.
+  returned: success
+  type: list
+  elements: str
 started:
   description: Units that were started.
   returned: success
@@ -272,7 +277,13 @@ def main() -> None:
     for warning in outcome.warnings:
         module.warn(warning)
     module.exit_json(
-        **result(outcome.steps, module._diff, started=list(outcome.started), restarted=list(outcome.restarted))
+        **result(
+            outcome.steps,
+            module._diff,
+            started=list(outcome.started),
+            restarted=list(outcome.restarted),
+            skipped_sysctls=list(outcome.skipped),
+        )
     )
 
 

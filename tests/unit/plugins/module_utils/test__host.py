@@ -106,14 +106,15 @@ def test_a_host_is_brought_to_the_state_and_stays(machine: Machine) -> None:
     assert outcome.steps == tuple(step for step in planned.steps if step.target != "sysctl vm.panic")
     assert (outcome.started, outcome.restarted) == (("runtime.service",), ("containerd.service", "kubelet.service"))
     assert machine.verbs() == [
+        "stop firewall.service",
+        "disable firewall.service",
         "daemon-reload",
         "enable runtime.service containerd.service",
-        "disable firewall.service",
-        "stop firewall.service",
         "restart runtime.service containerd.service kubelet.service",
     ]
-    assert len(outcome.warnings) == 1
-    assert "vm.panic" in outcome.warnings[0]
+    assert outcome.warnings == ()
+    assert len(outcome.skipped) == 1
+    assert "vm.panic" in outcome.skipped[0]
     machine.commands.clear()
     after = machine.tree()
     again = run(machine, RUNTIME)
@@ -125,6 +126,7 @@ def test_a_host_is_brought_to_the_state_and_stays(machine: Machine) -> None:
 def test_steps_come_in_a_safe_order(machine: Machine) -> None:
     shown_steps = shown(run(machine, RUNTIME, check=True))
     order = [
+        ("stop", "firewall.service"),
         ("remove", "/etc/old"),
         ("write", "/etc/containerd/config.toml"),
         ("load", "kernel module overlay"),
@@ -132,7 +134,6 @@ def test_steps_come_in_a_safe_order(machine: Machine) -> None:
         ("turn off", "swap"),
         ("reload", "systemd"),
         ("enable", "runtime.service"),
-        ("stop", "firewall.service"),
         ("start", "runtime.service"),
         ("restart", "containerd.service"),
     ]
@@ -187,6 +188,10 @@ def test_a_run_that_is_killed_anywhere_converges_the_next_time(
     assert shown(run(machine, RUNTIME)) == []
     # The end: nothing is forgotten either when the state is not asked for any more.
     run(machine, {"name": "runtime"})
+    assert (machine.units["runtime.service"].active, machine.units["runtime.service"].file_state) == (
+        "inactive",
+        "disabled",
+    )
     assert not machine.exists("/etc/systemd/system/runtime.service")
     assert not machine.exists("/etc/containerd/certs.d")
     assert machine.read("/etc/hosts") == "127.0.0.1 localhost\n"
@@ -333,7 +338,7 @@ def test_an_optional_sysctl_that_never_comes_is_no_change(machine: Machine) -> N
     options = {"name": "x", "kernel_modules": ["overlay"], "sysctls": {"net.x": {"value": 1, "optional": True}}}
     outcome = run(machine, options)
     assert ("set", "sysctl net.x") not in shown(outcome)
-    assert len(outcome.warnings) == 1
+    assert len(outcome.skipped) == 1
     assert shown(run(machine, options)) == []
 
 
@@ -349,6 +354,23 @@ def test_a_module_that_does_not_load_stops_with_what_was_done(machine: Machine) 
     del machine.run  # type: ignore[method-assign]
     run(machine, RUNTIME)
     assert_in_order(machine)
+
+
+@pytest.mark.parametrize("how", ["no longer wanted", "absent"])
+def test_a_unit_is_stopped_and_disabled_before_its_file_goes(machine: Machine, how: str) -> None:
+    run(machine, RUNTIME)
+    machine.commands.clear()
+    unit_file = {"path": "/etc/systemd/system/runtime.service", "state": "absent"}
+    less = {"name": "runtime", "files": [unit_file] if how == "absent" else []}
+    planned = run(machine, less, check=True)
+    outcome = run(machine, less)
+    assert outcome.steps == planned.steps
+    assert shown(outcome)[:2] == [("stop", "runtime.service"), ("disable", "runtime.service")]
+    assert machine.verbs() == ["stop runtime.service", "disable runtime.service", "daemon-reload"]
+    assert not machine.exists("/etc/systemd/system/runtime.service")
+    assert host_units.read_record(machine.host, "runtime.service") is None
+    machine.units.pop("runtime.service")
+    assert shown(run(machine, less)) == []
 
 
 def test_two_names_do_not_take_each_others_files(machine: Machine) -> None:

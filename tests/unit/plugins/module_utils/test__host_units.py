@@ -19,6 +19,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._host_units impor
     UnitWanted,
     Watched,
 )
+from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
 from tests.unit.plugins.module_utils.host_fake import FakeUnit, Machine
 
@@ -44,8 +45,12 @@ def plan(
     return units.plan([unit], {unit.name: fact}, {unit.name: record}, {unit.name: watched}, changed, check)
 
 
+def all_steps(made: units.UnitPlan) -> tuple[Step, ...]:
+    return (*made.before, *made.after, *made.up)
+
+
 def steps(made: units.UnitPlan) -> list[tuple[str, str]]:
-    return [(step.action, step.reason) for step in made.steps]
+    return [(step.action, step.reason) for step in all_steps(made)]
 
 
 class TestPlan:
@@ -115,7 +120,7 @@ class TestPlan:
         self, state: str, record: UnitRecord | None, watched: Watched, changed: tuple[str, ...], reason: str
     ) -> None:
         made = plan(UP, record, watched, changed, state=state, watch=("/etc/a",))
-        assert [step.reason for step in made.steps if step.action == "restart"] == ([reason] if reason else [])
+        assert [step.reason for step in all_steps(made) if step.action == "restart"] == ([reason] if reason else [])
 
     def test_a_unit_that_does_not_run_is_not_restarted(self) -> None:
         pending = UnitRecord({}, True)
@@ -124,7 +129,7 @@ class TestPlan:
 
     def test_many_changes_are_told_short(self) -> None:
         made = plan(UP, changed=("/etc/a/1", "/etc/a/2", "/etc/a/3", "/etc/a/4"), state="started", watch=("/etc/a",))
-        assert made.steps[0].reason == "changed: /etc/a/1, /etc/a/2, /etc/a/3 and 1 more"
+        assert all_steps(made)[0].reason == "changed: /etc/a/1, /etc/a/2, /etc/a/3 and 1 more"
 
     @pytest.mark.parametrize(
         ("fact", "changed", "words"),
@@ -147,7 +152,7 @@ class TestPlan:
             enabled=True,
         )
         assert made.findings == ()
-        assert [step.action for step in made.steps] == ["reload", "enable", "start"]
+        assert [step.action for step in all_steps(made)] == ["reload", "enable", "start"]
 
     def test_a_drop_in_of_this_call_may_bring_the_install_section(self) -> None:
         made = plan(replace(UP, file_state="static"), changed=("/etc/systemd/system/a.service.d/1.conf",), enabled=True)
@@ -179,6 +184,21 @@ class TestPlan:
 )
 def test_a_change_is_watched(entry: str, path: str, expected: bool) -> None:
     assert units.watches(UnitWanted("a.service", "", watch=(entry,)), path) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "unit"),
+    [
+        ("/etc/systemd/system/a.service", "a.service"),
+        ("/usr/lib/systemd/system/a@1.timer", "a@1.timer"),
+        ("/etc/systemd/system/a@.service", ""),
+        ("/etc/systemd/system/a.service.d", ""),
+        ("/etc/systemd/system/x.wants/a.service", ""),
+        ("/etc/a.service", ""),
+    ],
+)
+def test_a_unit_file_defines_its_unit(path: str, unit: str) -> None:
+    assert units.defined_by(path) == unit
 
 
 class TestWatch:
@@ -269,7 +289,7 @@ class TestSystemd:
             unit.active, unit.sub = "activating", "auto-restart"
 
         monkeypatch.setattr(units.time, "sleep", sleep)
-        up, findings = units.wait_active(machine.host, ["a.service"], 5.0)
+        up, findings = units.wait_active(machine.host, ["a.service"], 5.0, 0.0)
         assert (up, len(naps)) == ([], 1)
         assert "b: no such file" in findings[0].message
         assert "a.service is activating (auto-restart)" in findings[0].message
@@ -284,13 +304,13 @@ class TestSystemd:
         clock = [0.0]
         monkeypatch.setattr(units.time, "monotonic", lambda: clock[0])
         monkeypatch.setattr(units.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
-        up, findings = units.wait_active(machine.host, ["a.service", "b.service"], 5.0)
+        up, findings = units.wait_active(machine.host, ["a.service", "b.service"], 5.0, 0.0)
         assert (up, len(findings)) == (["b.service"], 1)
         assert 5.0 < clock[0] < 5.5
 
     def test_a_unit_that_ran_and_ended_needs_remain_after_exit(self, machine: Machine) -> None:
         machine.units = {"a.service": FakeUnit(kind="oneshot")}
-        _up, findings = units.wait_active(machine.host, ["a.service"], 5.0)
+        _up, findings = units.wait_active(machine.host, ["a.service"], 5.0, 0.0)
         assert "RemainAfterExit=yes" in findings[0].remedy
 
     @pytest.mark.parametrize("text", ["", "[]", "{", '{"watched": 3}', '{"pending": true}'])

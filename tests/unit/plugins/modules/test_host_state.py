@@ -119,9 +119,12 @@ def test_wrong_options_are_told_at_once_and_touch_nothing(machine: Machine, call
     assert machine.tree() == before
 
 
-def test_warnings_reach_the_user(machine: Machine, call: Any) -> None:
-    _rc, done, _out = call({**OPTIONS, "sysctls": {"no.such": {"value": 1, "optional": True}}})
-    assert "no.such" in json.dumps(done["warnings"])
+def test_what_a_person_should_know_reaches_the_user(machine: Machine, call: Any) -> None:
+    call({"name": "x", "files": [{"path": "/etc/x", "content": "ours"}]})
+    machine.write("/etc/x", "edited")
+    _rc, done, _out = call({"name": "x", "sysctls": {"no.such": {"value": 1, "optional": True}}})
+    assert "/etc/x" in json.dumps(done["warnings"])
+    assert "no.such" in done["skipped_sysctls"][0]
 
 
 @pytest.mark.parametrize("swap", [False, "off"])
