@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -300,6 +301,20 @@ def not_ready(nodes: Mapping[str, Object], names: Iterable[str]) -> dict[str, st
         if not is_ready:
             reasons[name] = said
     return reasons
+
+
+def await_ready(cluster: Cluster, names: Collection[str], deadline: float, poll: float) -> dict[str, str]:
+    """Wait until these nodes are Ready, reading those that are not every ``poll`` seconds.
+
+    Returns why each is not that is left when ``time.monotonic()`` has passed ``deadline``; empty when all are Ready.
+    """
+    while names:
+        reasons = not_ready(read(cluster, names), names)
+        if not reasons or time.monotonic() >= deadline:
+            return reasons
+        names = list(reasons)
+        time.sleep(poll)
+    return {}
 
 
 def update(cluster: Cluster, wish: NodeWish, live: Object, adopt: bool, reread: bool) -> NodePlan:

@@ -250,19 +250,6 @@ class Run:
         # Nothing left to do after a conflict: the first PATCH got through, only its answer was lost.
         return done if done.patch else planned
 
-    def await_ready(self):
-        """Poll until every node that exists is Ready, or note why the others are not when the time is over."""
-        names = [name for name in self.wishes if name not in self.missing]
-        while True:
-            reasons = _nodes.not_ready(_nodes.read(self.cluster, names), names)
-            if not reasons:
-                return
-            if time.monotonic() >= self.deadline:
-                self.not_ready = reasons
-                return
-            names = list(reasons)
-            time.sleep(POLL_SECONDS)
-
     def report(self):
         """The module's result so far."""
         plans = sorted(self.plans, key=lambda plan: plan.name)
@@ -287,7 +274,8 @@ class Run:
                 remedy="Join them first, or set missing to report.",
             )
         if self.module.params["wait_ready"] and not self.module.check_mode:
-            self.await_ready()
+            names = [name for name in self.wishes if name not in self.missing]
+            self.not_ready = _nodes.await_ready(self.cluster, names, self.deadline, POLL_SECONDS)
         if self.not_ready:
             named = "; ".join(f"{name}: {why}" for name, why in sorted(self.not_ready.items()))
             raise KubeError(f"not Ready after {self.module.params['wait_ready']} s: {named}")
