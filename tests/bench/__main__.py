@@ -29,7 +29,7 @@ that fails, or that changes a converged estate, does not.
   run on it** are those that ran on that host over ssh, for whichever host of the play.
 - **API requests** are those that the modules report.
 - Kubespray was measured elsewhere, on a machine of the same kind (2 shared cores), with one control plane and two
-  workers. Its figures are there for scale, not for their decimals.
+  workers; `?` is what nobody measured. Its figures are there for scale, not for their decimals.
 """
 
 
