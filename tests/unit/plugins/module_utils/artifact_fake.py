@@ -89,8 +89,13 @@ def serve() -> Iterator[Web]:
         def log_message(self, *_arguments: object) -> None:
             return
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client that refuses the bytes hangs up; that is what some tests are about."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     web.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
