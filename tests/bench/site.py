@@ -75,12 +75,12 @@ def measured() -> Measurement:
 
 
 def _ready_since(node: str) -> float:
-    """When a node became Ready, in seconds since 1970, to the second; not a number while it is not Ready."""
-    [conditions] = (item["status"]["conditions"] for item in drive.objects("nodes") if item["metadata"]["name"] == node)
-    ready = next(condition for condition in conditions if condition["type"] == "Ready")
-    if ready["status"] != "True":
-        return float("nan")
-    return datetime.fromisoformat(ready["lastTransitionTime"]).timestamp()
+    """When a node became Ready, in seconds since 1970, to the second; not a number while it is not Ready, or no node."""
+    for item in drive.objects("nodes"):
+        for condition in item["status"]["conditions"] if item["metadata"]["name"] == node else ():
+            if condition["type"] == "Ready" and condition["status"] == "True":
+                return datetime.fromisoformat(condition["lastTransitionTime"]).timestamp()
+    return float("nan")
 
 
 def sections(found: Measurement) -> Iterator[str]:
