@@ -9,8 +9,8 @@ name: node_registration
 short_description: How a host registers as a node
 description:
   - What the inventory says of a host, as the input of P(hybridk8s.estate.kubeadm_init#filter) and
-    P(hybridk8s.estate.kubeadm_join#filter). A node has its labels and taints from its first moment, so that no pod lands
-    where it should not.
+    P(hybridk8s.estate.kubeadm_join#filter). A node has its labels and taints from its first moment, so that no pod
+    lands where it should not.
   - Only the variables of this host are read.
 author: hybridk8s.estate authors (@hybridk8s)
 options:
@@ -37,7 +37,9 @@ EXAMPLES = r"""
   hybridk8s.estate.kubeadm_node:
     state: joined
     node_name: "{{ inventory_hostname }}"
-    config: "{{ hostvars | hybridk8s.estate.node_registration(groups, inventory_hostname) | hybridk8s.estate.kubeadm_join }}"
+    config: "{{ node | hybridk8s.estate.kubeadm_join }}"
+  vars:
+    node: "{{ hostvars | hybridk8s.estate.node_registration(groups, inventory_hostname) }}"
 """
 
 RETURN = r"""

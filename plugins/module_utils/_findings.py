@@ -14,7 +14,8 @@ from typing import Any
 class Finding:
     """One thing that is wrong, said so that the reader can put it right.
 
-    ``severity`` is ``error`` (work must not start) or ``warning``; ``host`` is empty for what concerns the whole estate.
+    ``severity`` is ``error`` (work must not start) or ``warning``; ``host`` is empty for what concerns the
+    whole estate.
     """
 
     code: str

@@ -10,7 +10,8 @@ module: node_remove
 short_description: Forget nodes whose hosts have left the cluster
 description:
   - Deletes the Node objects of the named hosts. Pods bound to them are then deleted by the cluster itself.
-  - Does not drain and does not touch the hosts; see M(hybridk8s.estate.node_drain) and M(hybridk8s.estate.kubeadm_node).
+  - Does not drain and does not touch the hosts. See M(hybridk8s.estate.node_drain) and
+    M(hybridk8s.estate.kubeadm_node).
 author: hybridk8s.estate authors (@hybridk8s)
 extends_documentation_fragment:
   - hybridk8s.estate._cluster

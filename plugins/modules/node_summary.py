@@ -9,8 +9,8 @@ DOCUMENTATION = r"""
 module: node_summary
 short_description: Say what became of each host of a run
 description:
-  - Compares the hosts that a run was for with those that it reached and with the nodes that the API knows, and fails when
-    one is not a Ready node or was not reached to the end.
+  - Compares the hosts that a run was for with those that it reached and with the nodes that the API knows. Fails when
+    one of them is not a Ready node or was not reached to the end.
   - In check mode it says the same and does not fail, since nothing was done.
   - Runs on the controller and connects to nothing.
 author: hybridk8s.estate authors (@hybridk8s)
