@@ -75,7 +75,7 @@ def measured() -> Measurement:
 
 
 def _ready_since(node: str) -> float:
-    """When a node became Ready, in seconds since 1970, to the second; not a number while it is not Ready, or no node."""
+    """When a node became Ready, in seconds since 1970, to the second; not a number while it is not Ready or absent."""
     for item in drive.objects("nodes"):
         for condition in item["status"]["conditions"] if item["metadata"]["name"] == node else ():
             if condition["type"] == "Ready" and condition["status"] == "True":
