@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import testinfra
 
@@ -11,7 +13,6 @@ from tests.flows.drive import (
     booted,
     eventually,
     inventory,
-    inventory_path,
     limit,
     objects,
     playbook,
@@ -28,7 +29,11 @@ def web():
 
 @pytest.fixture(params=booted("kubernetes"))
 def host(request):
-    return testinfra.get_host(f"ansible://{request.param}?ansible_inventory={inventory_path()}")
+    return testinfra.get_host(
+        f"ssh://root@{address(request.param)}",
+        ssh_identity_file=os.environ["ANSIBLE_PRIVATE_KEY_FILE"],
+        ssh_extra_args=os.environ["ANSIBLE_SSH_COMMON_ARGS"],
+    )
 
 
 def test_every_host_is_a_ready_node_at_its_address():
