@@ -128,6 +128,11 @@ def test_a_worker_has_its_taints_by_kubeadm_and_only_labels_it_may_set():
     assert args(registration) == {"node-ip": "10.20.1.21", "node-labels": "topology.kubernetes.io/zone=r1,zone=b"}
 
 
+def test_labels_that_no_kubelet_may_set_are_no_flag():
+    registration = join({"labels": {"node-role.kubernetes.io/gpu": ""}})["nodeRegistration"]
+    assert args(registration) == {"node-ip": "10.20.1.21"}
+
+
 def test_a_worker_without_taints_says_so():
     assert join()["nodeRegistration"]["taints"] == []
     assert "controlPlane" not in join()
