@@ -373,7 +373,7 @@ def _local_api(node: Node) -> Document:
 
 
 def _cluster_configuration(cluster: Cluster) -> Document:
-    host, _ = split_endpoint(cluster.endpoint)
+    host = split_endpoint(cluster.endpoint)[0]
     controller_manager: dict[str, ArgValue] = {}
     if not cluster.allocate_node_cidrs:
         controller_manager["allocate-node-cidrs"] = "false"

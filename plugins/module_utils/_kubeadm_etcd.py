@@ -50,7 +50,7 @@ def place(manifest: str) -> Place | None:
     if not peer or not own:
         return None
     members = cluster.group(1).split(",") if cluster else []
-    others = [url for _, _, url in (member.partition("=") for member in members) if url and url != peer.group(1)]
+    others = [url for url in (member.partition("=")[2] for member in members) if url and url != peer.group(1)]
     return Place(peer.group(1), tuple([_client_url(url) for url in others] + own.group(1).split(",")))
 
 

@@ -248,7 +248,7 @@ class _Work:
             write_marker(self.host, Marker("reset", _now(), self._version()))
         if kubeadm_was_here(self.host):
             self._reset(marker)
-        for _ in range(2):
+        for _attempt in range(2):
             for leftover in self._leftovers():
                 remove_leftover(self.host, leftover)
         rest = [leftover.key for leftover in self._leftovers()]
@@ -273,7 +273,7 @@ class _Work:
             return registration(answers[-1], request.node_name)[0] != UNKNOWN or answers[-1].forbids()
 
         if not self.host.wait(usable, request.api_timeout):
-            _, why = registration(answers[-1], request.node_name)
+            why = registration(answers[-1], request.node_name)[1]
             raise Failure(
                 f"{report(f'Asking the API before kubeadm join of {request.node_name}', why)}"
                 f"\nNothing was changed. Waited {request.api_timeout:.0f} s for {self._access().server}."
