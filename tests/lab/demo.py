@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from tests.flows import drive, proof
 from tests.lab.progress import say, step
+from tests.lab.topology import topology_of
 
 SITE_LOG = drive.REPOSITORY / ".cache" / "demo-site.log"
 _HEADLINE = re.compile(r"^(?:PLAY|TASK|RUNNING HANDLER) \[(?P<name>.+)\] \*+$")
@@ -62,8 +63,8 @@ def site() -> None:
         )
         for line in process.stdout or ():
             log.write(line)
-            if headline := _HEADLINE.match(line):
-                say(f"  {headline['name']}")
+            if (headline := _HEADLINE.match(line)) and "Validating arguments" not in line:
+                say(f"  {headline['name'].removeprefix('hybridk8s.estate.')}")
     if process.wait():
         tail = "\n".join(SITE_LOG.read_text().splitlines()[-40:])
         raise drive.DriveError(f"site: exit {process.returncode}; all of it is in {SITE_LOG}\n{tail}")
@@ -72,7 +73,7 @@ def site() -> None:
 def prove() -> Evidence:
     """Deploy a web server on each node and ask it from outside; look at nodes, routes and sessions."""
     proof.deploy()
-    answers = tuple(proof.ask(pod) for pod in proof.web_pods())
+    answers = tuple(sorted((proof.ask(pod) for pod in proof.web_pods()), key=lambda answer: answer.node))
     nodes, sessions = proof.nodes(), proof.sessions()
     return Evidence(nodes, sessions, answers, tuple(problems(nodes, sessions, answers)))
 
@@ -147,8 +148,10 @@ def _peer(session: proof.Session) -> str:
 
 
 def _owner(address: str) -> str:
-    hosts = drive.inventory().hosts_of("all")
-    return next((host for host in hosts if drive.address(host) == address), "fabric")
+    """The machine that has the address, on whichever of its legs."""
+    machines = topology_of(drive.inventory()).machines
+    addresses = {str(own.ip): one.name for one in machines for leg in one.attachment.legs for own in leg.addresses}
+    return addresses.get(address, "unknown")
 
 
 def _answers(answers: Iterable[proof.Answer]) -> Iterator[str]:
