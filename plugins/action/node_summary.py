@@ -19,7 +19,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        _, options = self.validate_argument_spec(
+        _unused, options = self.validate_argument_spec(
             argument_spec={
                 "nodes": {"type": "list", "elements": "dict", "required": True},
                 "wanted": {"type": "list", "elements": "str", "required": True},

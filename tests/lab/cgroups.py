@@ -32,9 +32,9 @@ def hierarchies(mountinfo: str) -> list[Hierarchy]:
     """The hierarchies in the text of /proc/self/mountinfo, each once."""
     found: dict[frozenset[str], Hierarchy] = {}
     for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
+        before, _unused, after = line.partition(" - ")
         root, mount = before.split()[3:5]
-        kind, _, options = after.split()[:3]
+        kind, _unused, options = after.split()[:3]
         if kind == "cgroup2":
             found.setdefault(frozenset(), Hierarchy(Path(mount), root, frozenset()))
         elif kind == "cgroup":
@@ -47,7 +47,7 @@ def hierarchies(mountinfo: str) -> list[Hierarchy]:
 def own_group(hierarchy: Hierarchy, membership: str) -> Path:
     """The directory of the group that /proc/self/cgroup (`membership`) names in a hierarchy."""
     for line in membership.splitlines():
-        _, controllers, path = line.split(":", 2)
+        _unused, controllers, path = line.split(":", 2)
         if frozenset(controllers.split(",")) - {""} == hierarchy.controllers:
             inside = path.removeprefix(hierarchy.root) if hierarchy.root != "/" else path
             return hierarchy.mount / inside.lstrip("/")
@@ -67,7 +67,7 @@ def find_bases(prefix: str) -> list[Path]:
     """The groups of a lab wherever they are; it may have been brought up from other groups than ours."""
     found = []
     for hierarchy in hierarchies(Path("/proc/self/mountinfo").read_text()):
-        for directory, below, _ in os.walk(hierarchy.mount):
+        for directory, below, _unused in os.walk(hierarchy.mount):
             if prefix in below:
                 found.append(Path(directory) / prefix)
                 below.remove(prefix)

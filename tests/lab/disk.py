@@ -146,7 +146,7 @@ class Disk:
             return False
         replaced = self._installed.exists()
         self.remove()
-        for directory in (self.upper, self.work, self.mountpoint, *(source for source, _ in self.bindings())):
+        for directory in (self.upper, self.work, self.mountpoint, *(source for source, _unused in self.bindings())):
             directory.mkdir(parents=True)
         shutil.copystat(self.image, self.upper)
         for file in files:

@@ -27,7 +27,7 @@ def known_hosts(state: State) -> Path:
 def write_known_hosts(state: State, machines: Iterable[Machine]) -> None:
     lines = []
     for machine in machines:
-        kind, key, _ = public(host_key(state, machine)).split(" ", 2)
+        kind, key, _unused = public(host_key(state, machine)).split(" ", 2)
         lines.append(f"{machine.name},{machine.address} {kind} {key}\n")
     write_atomically(known_hosts(state), "".join(lines))
 

@@ -152,10 +152,10 @@ def _bring_up(lab: Lab, wanted: Sequence[Host], images: dict[str, Path]) -> None
         started = dict(
             zip(off, _each(lambda host: host.boot(images[host.machine.kind], lab.topology), off), strict=True)
         )
-        for host, (_, replaced) in started.items():
+        for host, (_unused, replaced) in started.items():
             if replaced:
                 say(f"{host.name}: its disk was made for another inventory or build; it got a new one")
-        processes = {host: process for host, (process, _) in started.items()}
+        processes = {host: process for host, (process, _unused) in started.items()}
         _wait_for_boot(lab, {**processes, **dict.fromkeys(booting)})
 
 
@@ -288,7 +288,7 @@ def status(lab: Lab) -> dict[str, Any]:
             name: {
                 "state": "running" if running.get(name) else "off",
                 "address": address,
-                "pid": next((pid for pid, _ in running.get(name, ())), None),
+                "pid": next((pid for pid, _unused in running.get(name, ())), None),
             }
             for name, address in listening.items()
         },

@@ -28,7 +28,7 @@ def answer(query: bytes, names: Mapping[str, str]) -> bytes | None:
     """The response to one query; None for what is no query."""
     if len(query) < HEADER.size:
         return None
-    identifier, flags, questions, *_ = HEADER.unpack_from(query)
+    identifier, flags, questions, *_unused = HEADER.unpack_from(query)
     if flags & RESPONSE:
         return None
     base = RESPONSE | AUTHORITATIVE | RECURSION_AVAILABLE | (flags & (RECURSION_DESIRED | OPCODE))
@@ -36,7 +36,7 @@ def answer(query: bytes, names: Mapping[str, str]) -> bytes | None:
         return HEADER.pack(identifier, base | NOT_IMPLEMENTED, 0, 0, 0, 0)
     try:
         name, end = _name(query)
-        kind, _ = struct.unpack_from("!2H", query, end)
+        kind, _unused = struct.unpack_from("!2H", query, end)
     except (IndexError, struct.error, UnicodeDecodeError):
         return HEADER.pack(identifier, base | FORMAT_ERROR, 0, 0, 0, 0)
     if questions != 1:

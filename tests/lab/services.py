@@ -147,12 +147,12 @@ def pids_by_name(identity: Identity) -> dict[str, list[tuple[int, str]]]:
 
 def is_ready(identity: Identity, service: Service) -> bool:
     running = pids_by_name(identity).get(service.name, ())
-    return any(listens(pid, service.port, protocol=service.protocol) for pid, _ in running)
+    return any(listens(pid, service.port, protocol=service.protocol) for pid, _unused in running)
 
 
 def stop(identity: Identity, name: str) -> None:
-    kill_all(lambda: [pid for pid, _ in pids_by_name(identity).get(name, ())], f"service {name}")
+    kill_all(lambda: [pid for pid, _unused in pids_by_name(identity).get(name, ())], f"service {name}")
 
 
 def stop_all(identity: Identity) -> None:
-    kill_all(lambda: [pid for found in pids_by_name(identity).values() for pid, _ in found], "services")
+    kill_all(lambda: [pid for found in pids_by_name(identity).values() for pid, _unused in found], "services")

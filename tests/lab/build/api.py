@@ -70,7 +70,7 @@ class Plan:
 
     @cached_property
     def rootfs_items(self) -> dict[str, Item]:
-        codename, _ = machine.machine_sources()
+        codename, _unused = machine.machine_sources()
         return {r.name: rootfs.rootfs_item(r, codename, self.store) for r in rootfs.ROOT_FILE_SYSTEMS}
 
     @cached_property

@@ -56,7 +56,9 @@ def missing_packages(packages: tuple[str, ...]) -> list[str]:
 def not_installed(packages: tuple[str, ...], listing: str) -> list[str]:
     """The packages that `dpkg-query` does not list as installed."""
     installed = {
-        name for name, _, status in (line.partition(" ") for line in listing.splitlines()) if status == "installed"
+        name
+        for name, _unused, status in (line.partition(" ") for line in listing.splitlines())
+        if status == "installed"
     }
     return [package for package in packages if package not in installed]
 
@@ -113,7 +115,7 @@ def _deb822_lines(text: str, codename: str) -> list[str]:
 
 def _deb822_fields(stanza: str) -> dict[str, str]:
     pairs = (line.partition(":") for line in stanza.splitlines() if line[:1] not in ("#", " ", "\t", ""))
-    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+    return {name.strip().lower(): value.strip() for name, _unused, value in pairs}
 
 
 def machine_sources() -> tuple[str, list[str]]:

@@ -92,7 +92,7 @@ def write_layer(entries: Iterable[Entry], path: Path) -> Blob:
     by_path = {entry.path: entry for entry in entries}
     parents = {str(parent) for entry_path in by_path for parent in PurePosixPath(entry_path).parents} - {"."}
     everything = {**{parent: Entry(parent) for parent in parents}, **by_path}
-    return _write_tar((_member(entry) for _, entry in sorted(everything.items(), key=_links_last)), path)
+    return _write_tar((_member(entry) for _unused, entry in sorted(everything.items(), key=_links_last)), path)
 
 
 def _links_last(item: tuple[str, Entry]) -> tuple[bool, str]:

@@ -27,7 +27,7 @@ from tests.lab.build.store import BuildError, Item, Store, cache_root, key_of
 GO = Go(program="/go/bin/go", version="go1.26.8", architecture="amd64")
 
 
-def nothing(_: object) -> None:
+def nothing(_unused: object) -> None:
     """A progress nobody reads; a build that leaves its directory empty."""
 
 
@@ -77,7 +77,7 @@ class TestStore:
     def test_nothing_is_there_until_it_is_whole(self, tmp_path: Path) -> None:
         store = quiet(tmp_path)
         seen: list[bool] = []
-        item = self.item(lambda _: seen.append((tmp_path / "kind" / "thing-k").exists()))
+        item = self.item(lambda _unused: seen.append((tmp_path / "kind" / "thing-k").exists()))
         store.ensure(item)
         assert seen == [False]
 
@@ -127,7 +127,7 @@ class TestStore:
 
         store = Store(tmp_path, progress)
         item = self.item(make)
-        threads = [threading.Thread(target=store.ensure, args=(item,)) for _ in range(2)]
+        threads = [threading.Thread(target=store.ensure, args=(item,)) for _unused in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -69,11 +69,11 @@ def test_whole_part_and_head_on_one_kept_connection(server: HTTPConnection) -> N
 
 
 def test_a_finished_download_has_nothing_to_resume(server: HTTPConnection) -> None:
-    response, _ = get(server, "/dl.example/file", Range="bytes=10-")
+    response, _unused = get(server, "/dl.example/file", Range="bytes=10-")
     assert (response.status, response.headers["Content-Range"]) == (416, "bytes */10")
 
 
 @pytest.mark.parametrize("path", ["/nosuch", "/dl.example/", "/../../etc/passwd"])
 def test_only_files_below_the_directory(server: HTTPConnection, path: str) -> None:
-    response, _ = get(server, path)
+    response, _unused = get(server, path)
     assert response.status == 404

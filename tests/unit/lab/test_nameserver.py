@@ -18,7 +18,7 @@ def query(name: str, kind: int = A, flags: int = 0x0100, questions: int = 1) -> 
 def parts(response: bytes | None) -> tuple[int, int, int]:
     """Identifier, response code and number of answers."""
     assert response is not None
-    identifier, flags, _, answers, _, _ = struct.unpack_from("!6H", response)
+    identifier, flags, _unused, answers, _unused, _unused = struct.unpack_from("!6H", response)
     assert flags & 0x8000, "it is a response"
     return identifier, flags & 0xF, answers
 

@@ -77,7 +77,7 @@ class FakeCalico:
         """The switches as ``switch_bgp`` leaves them."""
         self.switches = {}
         for session in topology.sessions:
-            _, neighbours = self.switches.setdefault(str(session.switch_address), (session.switch_as, set()))
+            _unused, neighbours = self.switches.setdefault(str(session.switch_address), (session.switch_as, set()))
             neighbours.add(session.node)
 
     def ready(self, name: str, status: str) -> None:
@@ -85,7 +85,7 @@ class FakeCalico:
 
     def settle(self) -> None:
         """Let every session that can come up come up, and forget what was lost until now."""
-        for _ in range(self.delay + 1):
+        for _unused in range(self.delay + 1):
             self._advance()
         self.lost = set()
 

@@ -532,7 +532,7 @@ def test_any_topology_by_way_of_any_kill_ends_the_same_and_loses_only_the_changi
     api.wire(end)
     api.writes.clear()
     changing = {speaker.name for speaker in {*start.reflectors, *end.reflectors}}
-    for _ in range(60):
+    for _unused in range(60):
         api.kill_after = len(api.writes) + chance.randint(1, 4)
         try:
             run(api, end, gate=40)

@@ -162,7 +162,7 @@ def test_a_child_that_outlives_its_killed_parent_holds_the_lock(host, tmp_path):
     parent = subprocess.Popen(
         [sys.executable, "-c", CONTROLLER, str(tmp_path)], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     )
-    _until(lambda: (tmp_path / "up").exists())
+    _until((tmp_path / "up").exists)
     parent.kill()
     parent.wait()
     assert host_module.busy(host)

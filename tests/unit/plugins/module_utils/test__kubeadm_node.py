@@ -70,7 +70,7 @@ def leave_marker(machine, action, request, **extra):
 
 
 def fails(*lines):
-    return lambda _: Completed(1, "", "\n".join(lines))
+    return lambda _unused: Completed(1, "", "\n".join(lines))
 
 
 def assert_no_trace(machine):
@@ -126,7 +126,7 @@ def test_the_plan_shows_the_configuration_without_secrets(machine):
 
 @pytest.mark.parametrize("request_", [INIT, replace(JOIN, token="", discovery={}), JOIN_CONTROL_PLANE])
 def test_check_mode_plans_on_a_host_without_kubeadm_and_writes_nothing(machine, request_):
-    machine.effects["version"] = lambda _: Completed(127, "", "kubeadm: not found")
+    machine.effects["version"] = lambda _unused: Completed(127, "", "kubeadm: not found")
     outcome = run(machine, request_, check=True)
     assert actions(outcome) == ["init" if request_ is INIT else "join"]
     assert machine.listing() == {}
@@ -134,7 +134,7 @@ def test_check_mode_plans_on_a_host_without_kubeadm_and_writes_nothing(machine, 
 
 
 def test_without_kubeadm_the_role_is_named_and_nothing_begun(machine):
-    machine.effects["version"] = lambda _: Completed(127, "", "kubeadm: not found")
+    machine.effects["version"] = lambda _unused: Completed(127, "", "kubeadm: not found")
     with pytest.raises(Failure, match="Role kubernetes_node"):
         run(machine, INIT)
     assert not machine.host().has(host_module.MARKER)
@@ -248,7 +248,9 @@ def test_when_the_clean_up_fails_too_both_are_told_and_the_next_run_cleans(machi
 
 def test_a_kubeadm_that_hangs_is_a_failed_join(machine):
     machine.answers[NODE] = missing("w1")
-    machine.effects["join"] = lambda _: Completed(-1, "", "error: kubeadm did not end within 600 s and was stopped")
+    machine.effects["join"] = lambda _unused: Completed(
+        -1, "", "error: kubeadm did not end within 600 s and was stopped"
+    )
     with pytest.raises(Failure, match="did not end within"):
         run(machine, JOIN)
     assert_no_trace(machine)
@@ -473,7 +475,7 @@ def test_a_failed_init_whose_api_answers_is_left_for_the_next_run_to_finish(mach
     with pytest.raises(Failure, match="the next run finishes it"):
         run(machine, INIT)
     assert machine.verbs() == ["init"]
-    machine.effects["init"] = lambda _: Completed(0)
+    machine.effects["init"] = lambda _unused: Completed(0)
     outcome = run(machine, INIT)
     assert (actions(outcome), outcome.after) == (["finish init"], "control_plane")
     skipped = machine.calls[-1].config[0]["skipPhases"]
@@ -551,7 +553,7 @@ def test_a_running_kubeadm_is_waited_for_and_then_looked_at_anew(machine):
     lock = os.open(machine.host().path(host_module.LOCK), os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
 
-    def kubeadm_ends(_):
+    def kubeadm_ends(_unused):
         machine.put(WORKER_FILES)
         machine.host().remove(host_module.MARKER)
         os.close(lock)
@@ -646,7 +648,7 @@ def test_what_others_left_is_removed_on_request_only(machine):
 
 
 def test_leftovers_without_kubeadm_need_no_kubeadm(machine):
-    machine.effects["version"] = lambda _: Completed(127, "", "not found")
+    machine.effects["version"] = lambda _unused: Completed(127, "", "not found")
     machine.put({"/var/lib/calico/nodename": "w1"})
     assert actions(run(machine, ABSENT)) == ["remove"]
     assert machine.verbs() == []
