@@ -15,7 +15,7 @@ _OFFENDER = slice(20, 24)  # after struct sock_extended_err (16 bytes): family, 
 
 
 def main(address: str, limit: int = 10) -> None:
-    """Print the path. All datagrams leave from one port: routers with several paths then choose the same one for each."""
+    """Print the path. All datagrams leave from one port: so routers with several paths choose the same one for each."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
         for ttl in range(1, limit + 1):
