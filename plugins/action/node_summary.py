@@ -21,18 +21,19 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _unused, options = self.validate_argument_spec(
             argument_spec={
-                "nodes": {"type": "list", "elements": "dict", "required": True},
                 "wanted": {"type": "list", "elements": "str", "required": True},
                 "reached": {"type": "list", "elements": "str", "required": True},
+                "missing": {"type": "list", "elements": "str", "required": True},
+                "not_ready": {"type": "dict", "required": True},
             }
         )
-        summaries = _summary.summarise(options["nodes"], options["wanted"], options["reached"])
-        missing = [summary.name for summary in summaries if not summary.complete]
+        summaries = _summary.summarise(**options)
+        incomplete = [summary.name for summary in summaries if not summary.complete]
         return {
             "changed": False,
             # In check mode nothing was done, so nothing can be demanded.
-            "failed": bool(missing) and not self._task.check_mode,
+            "failed": bool(incomplete) and not self._task.check_mode,
             "msg": "\n".join(_summary.lines(summaries)),
-            "incomplete": missing,
+            "incomplete": incomplete,
             "_ansible_verbose_always": True,
         }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -21,11 +20,10 @@ class HostSummary:
 
 
 def summarise(
-    nodes: Sequence[Mapping[str, Any]], wanted: Sequence[str], reached: Collection[str]
+    wanted: Sequence[str], reached: Collection[str], missing: Collection[str], not_ready: Mapping[str, str]
 ) -> tuple[HostSummary, ...]:
-    """One summary a host of ``wanted``, in its order. ``nodes`` are those that ``node_info`` returned."""
-    seen = {str(node["name"]): node for node in nodes}
-    return tuple(_summary(name, seen.get(name), name in reached) for name in wanted)
+    """One summary a host of ``wanted``, in its order; ``missing`` and ``not_ready`` are what ``node`` returned."""
+    return tuple(_summary(name, name in reached, name in missing, not_ready.get(name)) for name in wanted)
 
 
 def lines(summaries: Sequence[HostSummary]) -> list[str]:
@@ -38,16 +36,13 @@ def lines(summaries: Sequence[HostSummary]) -> list[str]:
     ]
 
 
-def _summary(name: str, node: Mapping[str, Any] | None, reached: bool) -> HostSummary:
-    ready = node is not None and bool(node["exists"]) and bool(node["ready"])
-    words = _node_words(node)
+def _summary(name: str, reached: bool, missing: bool, trouble: str | None) -> HostSummary:
     if not reached:
-        words.append("FAILED in this run (unreachable, or a task failed: see above); put it right and run again")
-    return HostSummary(name, ", ".join(words), ready and reached)
-
-
-def _node_words(node: Mapping[str, Any] | None) -> list[str]:
-    if node is None or not node["exists"]:
-        return ["no node in the cluster"]
-    words = ["Ready" if node["ready"] else "not Ready", str(node["version"])]
-    return words if node["schedulable"] else [*words, "cordoned"]
+        return HostSummary(
+            name, "FAILED: unreachable, or a task failed (see above). Put it right and run again.", False
+        )
+    if missing:
+        return HostSummary(name, "no node in the cluster", False)
+    if trouble is not None:
+        return HostSummary(name, f"not Ready: {trouble}", False)
+    return HostSummary(name, "Ready", True)

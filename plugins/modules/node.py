@@ -78,19 +78,27 @@ options:
   missing:
     description:
       - What it means when a listed node does not exist.
+      - With O(wait_ready) nodes are awaited first.
       - With V(report) it is named in RV(missing) and the others are done.
-      - With V(error) the others are done as well, and then the module fails. With O(wait_ready) nodes are awaited
-        first. In check mode it is assumed that the node will exist and have nothing yet.
+      - With V(error) the others are done as well, and then the module fails. In check mode it is assumed that the node
+        will exist and have nothing yet.
     type: str
     choices: [report, error]
     default: report
   wait_ready:
     description:
       - Seconds to wait until the listed nodes that exist are Ready. V(0) does not wait.
-      - When the time is over the module fails and names each node with what its Ready condition says.
+      - What is not Ready when the time is over is named with what its Ready condition says; see O(not_ready).
       - Not done in check mode.
     type: int
     default: 0
+  not_ready:
+    description:
+      - What it means when a node is not Ready in time.
+      - With V(error) the module fails, with V(report) it only names it in RV(not_ready).
+    type: str
+    choices: [report, error]
+    default: error
 seealso:
   - module: hybridk8s.estate.node_info
   - module: hybridk8s.estate.node_drain
@@ -199,6 +207,7 @@ ARGUMENTS = {
     "adopt": {"type": "bool", "default": False},
     "missing": {"type": "str", "choices": ["report", "error"], "default": "report"},
     "wait_ready": {"type": "int", "default": 0},
+    "not_ready": {"type": "str", "choices": ["report", "error"], "default": "error"},
 }
 
 
@@ -217,7 +226,7 @@ class Run:
         self.deadline = time.monotonic() + module.params["wait_ready"]
 
     def update(self):
-        """Fulfil every wish whose node exists; nodes that must exist are awaited while there is time."""
+        """Fulfil every wish whose node exists; nodes that do not are awaited while there is time."""
         open_wishes = self.wishes
         while True:
             live = _nodes.read(self.cluster, open_wishes)
@@ -226,8 +235,7 @@ class Run:
             self._fulfil([wish for name, wish in open_wishes.items() if name in live], live)
             open_wishes = {name: wish for name, wish in open_wishes.items() if name not in live}
             self.missing = sorted(open_wishes)
-            must_wait = open_wishes and self.module.params["missing"] == "error" and not self.module.check_mode
-            if not must_wait or time.monotonic() >= self.deadline:
+            if not open_wishes or self.module.check_mode or time.monotonic() >= self.deadline:
                 return
             time.sleep(POLL_SECONDS)
 
@@ -276,7 +284,7 @@ class Run:
         if self.module.params["wait_ready"] and not self.module.check_mode:
             names = [name for name in self.wishes if name not in self.missing]
             self.not_ready = _nodes.await_ready(self.cluster, names, self.deadline, POLL_SECONDS)
-        if self.not_ready:
+        if self.not_ready and self.module.params["not_ready"] == "error":
             named = "; ".join(f"{name}: {why}" for name, why in sorted(self.not_ready.items()))
             raise KubeError(f"not Ready after {self.module.params['wait_ready']} s: {named}")
 

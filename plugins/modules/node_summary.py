@@ -9,8 +9,8 @@ DOCUMENTATION = r"""
 module: node_summary
 short_description: Say what became of each host of a run
 description:
-  - Compares the hosts that a run was for with those that it reached and with the nodes that the API knows. Fails when
-    one of them is not a Ready node or was not reached to the end.
+  - Compares the hosts that a run was for with those that it reached and with what M(hybridk8s.estate.node) saw. Fails
+    when one of them is not a Ready node or was not reached to the end.
   - In check mode it says the same and does not fail, since nothing was done.
   - Runs on the controller and connects to nothing.
 author: hybridk8s.estate authors (@hybridk8s)
@@ -23,11 +23,6 @@ attributes:
     support: none
     details: It changes nothing.
 options:
-  nodes:
-    description: The return value RV(hybridk8s.estate.node_info#module:nodes).
-    type: list
-    elements: dict
-    required: true
   wanted:
     description: Hosts that should be Ready nodes; in a play C(ansible_play_hosts_all).
     type: list
@@ -38,16 +33,26 @@ options:
     type: list
     elements: str
     required: true
+  missing:
+    description: The return value RV(hybridk8s.estate.node#module:missing).
+    type: list
+    elements: str
+    required: true
+  not_ready:
+    description: The return value RV(hybridk8s.estate.node#module:not_ready).
+    type: dict
+    required: true
 seealso:
-  - module: hybridk8s.estate.node_info
+  - module: hybridk8s.estate.node
 """
 
 EXAMPLES = r"""
 - name: Say what became of each host
   hybridk8s.estate.node_summary:
-    nodes: "{{ seen.nodes }}"
     wanted: "{{ ansible_play_hosts_all }}"
     reached: "{{ ansible_play_hosts }}"
+    missing: "{{ labelled.missing }}"
+    not_ready: "{{ labelled.not_ready }}"
   run_once: true
 """
 
@@ -57,7 +62,7 @@ msg:
   returned: always
   type: str
   sample: |-
-    w1  Ready, v1.36.3
+    w1  Ready
     1 of 1 hosts are Ready nodes, as the inventory has them
 incomplete:
   description: Hosts that are not Ready nodes or were not reached.
