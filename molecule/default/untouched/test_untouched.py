@@ -15,4 +15,5 @@ def test_check_mode_changed_nothing_on_any_host():
 
     assert set(before) == set(booted("all"))
     assert all(len(lines) > 100 for lines in before.values()), "a host that says nothing proves nothing"
-    assert state.differences(before, state.untouched(booted("all"))) == []
+    differences = state.differences(before, state.untouched(booted("all")))
+    assert differences == [], "\n".join(differences)

@@ -43,7 +43,8 @@ def test_the_next_run_finishes_what_a_killed_one_began(number, points, uninterru
 
     assert run.status == 0, run.output
     assert {node.name for node in proof.nodes() if node.ready} == set(booted("kubernetes"))
-    assert state.differences(uninterrupted, state.finished()) == []
+    differences = state.differences(uninterrupted, state.finished())
+    assert differences == [], "\n".join(differences)
     again = playbook("site", f"--limit={limit()}")
     assert again.hosts_with("changed") == set(), again.output
     assert again.status == 0, again.output
