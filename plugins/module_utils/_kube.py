@@ -4,16 +4,15 @@
 
 """The Kubernetes API as raw JSON; private to this collection, runs on the controller.
 
-The ``kubernetes`` package gives configuration, authentication and the connection pool. Its models are left out: they
-cost four times the CPU of the JSON they wrap.
+Configuration, authentication and the connection pool come from the ``kubernetes`` package where ``_kubeconfig`` needs
+it. Its models are left out: they cost four times the CPU of the JSON they wrap.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import random
-import ssl
 import tempfile
 import threading
 import time
@@ -23,17 +22,10 @@ from dataclasses import dataclass
 from typing import Any, Callable, Generic, Protocol, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-try:
-    import urllib3
-    import yaml
-    from kubernetes.client.configuration import Configuration
-    from kubernetes.client.rest import RESTClientObject
-    from kubernetes.config.config_exception import ConfigException
-    from kubernetes.config.kube_config import load_kube_config, load_kube_config_from_dict
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _kubeconfig
 
-    MISSING_LIBRARY = ""
-except ImportError as _error:
-    MISSING_LIBRARY = str(_error)
+with contextlib.suppress(ImportError):  # _kubeconfig names it before anything here is used
+    import urllib3
 
 FIELD_MANAGER = "hybridk8s.estate"
 OWN_PREFIX = "estate.hybridk8s.io/"
@@ -369,69 +361,20 @@ def connect(
 
     Servers are always verified against the kubeconfig's authority. Servers in ``api_servers`` are verified under the
     name of the kubeconfig's own server, when that is a name and not an address. Not to be called from several threads
-    at once: the loader of the library shares its temporary files.
+    at once.
     """
-    if MISSING_LIBRARY:
-        raise KubeError(
-            f"the Python library kubernetes is missing on the controller ({MISSING_LIBRARY}).",
-            remedy="Install it beside ansible-core: pip install kubernetes.",
-        )
-    with tempfile.TemporaryDirectory(prefix="hybridk8s-") as private:
-        configuration = _configuration(kubeconfig, private)
-        if not configuration.verify_ssl:
-            raise KubeError(
-                "the kubeconfig says insecure-skip-tls-verify.",
-                remedy="Give the cluster's certificate-authority instead.",
-            )
-        servers = list(api_servers) or [configuration.host]
-        _refuse_plain(api_servers)
-        if api_servers and not configuration.tls_server_name and _is_name(urlsplit(configuration.host).hostname or ""):
-            configuration.tls_server_name = urlsplit(configuration.host).hostname
-        configuration.host = servers[0]
-        configuration.connection_pool_maxsize = WORKERS
-        pool = RESTClientObject(configuration).pool_manager
-        # One context for all connections: the files with the keys are read once and are gone before the first request.
-        context = _tls(configuration)
-    for option in ("ca_certs", "cert_file", "key_file", "ca_cert_data"):
-        pool.connection_pool_kw.pop(option, None)
-    pool.connection_pool_kw["ssl_context"] = context
-
-    def authorization() -> dict[str, str]:
-        return {setting["key"]: setting["value"] for setting in configuration.auth_settings().values()}
-
-    return Cluster(pool, servers, authorization, patience)
-
-
-def _configuration(kubeconfig: str | Mapping[str, Any], private: str) -> Any:
-    configuration = Configuration()
+    _refuse_plain(api_servers)
     try:
-        if not isinstance(kubeconfig, str):
-            load_kube_config_from_dict(
-                dict(kubeconfig), client_configuration=configuration, persist_config=False, temp_file_path=private
-            )
-            return configuration
-        path = os.path.expanduser(kubeconfig)
-        if os.path.isfile(path):
-            load_kube_config(path, client_configuration=configuration, temp_file_path=private)
-            return configuration
-    except (ConfigException, yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, OSError) as error:
-        raise KubeError(f"the kubeconfig cannot be used: {error}") from error
-    raise KubeError(f"there is no kubeconfig at {path}.", remedy="Correct kubeconfig; content is given as a mapping.")
-
-
-def _tls(configuration: Any) -> ssl.SSLContext:
-    context = urllib3.util.ssl_.create_urllib3_context()
-    try:
-        if configuration.ssl_ca_cert:
-            context.load_verify_locations(cafile=configuration.ssl_ca_cert)
-        else:
-            context.load_default_certs()
-        context.verify_mode = ssl.CERT_REQUIRED
-        if configuration.cert_file:
-            context.load_cert_chain(configuration.cert_file, configuration.key_file)
-    except (ssl.SSLError, OSError) as error:
-        raise KubeError(f"a certificate or key of the kubeconfig cannot be used: {error}") from error
-    return context
+        # Keys are in files only while the library that wants them there reads them.
+        with tempfile.TemporaryDirectory(prefix="hybridk8s-") as private:
+            access = _kubeconfig.read(kubeconfig, private)
+            servers = list(api_servers) or [access.server]
+            own_name = urlsplit(access.server).hostname or ""
+            server_name = access.server_name or (own_name if api_servers and _is_name(own_name) else "")
+            pool = access.pool(servers[0], server_name, WORKERS)
+    except _kubeconfig.KubeconfigError as error:
+        raise KubeError(str(error), remedy=error.remedy) from error
+    return Cluster(pool, servers, access.authorization, patience)
 
 
 def _refuse_plain(api_servers: Iterable[str]) -> None:

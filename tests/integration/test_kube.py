@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import glob
 import json
+import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _kubeconfig
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import KubeError, Patience, connect
 from ansible_collections.hybridk8s.estate.plugins.modules import node_info
 
@@ -36,18 +38,29 @@ def test_dict_and_path_work_alike_and_leave_no_file(plane, run_module, kubeconfi
 
 def test_files_with_keys_are_private_while_they_exist(plane, monkeypatch, tmp_path):
     seen = []
-    from ansible_collections.hybridk8s.estate.plugins.module_utils import _kube
+    original = _kubeconfig.tls_context
 
-    original = _kube._tls
-
-    def spy(configuration):
-        for file in (configuration.cert_file, configuration.key_file, configuration.ssl_ca_cert):
+    def spy(files):
+        for file in (files.authority, files.certificate, files.key):
             seen.append((Path(file).stat().st_mode & 0o777, Path(file).parent.stat().st_mode & 0o777))
-        return original(configuration)
+        return original(files)
 
-    monkeypatch.setattr(_kube, "_tls", spy)
+    monkeypatch.setattr(_kubeconfig, "tls_context", spy)
     connect(plane.kubeconfig)
-    assert seen == [(0o600, 0o700)] * 3
+    connect({**plane.kubeconfig, "users": [with_token_too(user) for user in plane.kubeconfig["users"]]})
+    assert seen == [(0o600, 0o700)] * 6
+
+
+def with_token_too(user):
+    """A user that only the kubernetes package reads."""
+    return {**user, "user": {**user["user"], "token": "t"}}
+
+
+def test_kubeadms_kubeconfig_is_read_without_the_library_and_any_other_with_it(plane, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kubernetes.client.configuration", None)
+    assert connect(plane.kubeconfig).get("/version")["major"]
+    with pytest.raises(KubeError, match="pip install kubernetes"):
+        connect({**plane.kubeconfig, "users": [with_token_too(user) for user in plane.kubeconfig["users"]]})
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import urllib3
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _kube
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _kube, _kubeconfig
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
     Cluster,
     EmptyCluster,
@@ -422,7 +422,7 @@ def test_without_a_kubeconfig(kubeconfig):
 
 
 def test_a_missing_library_is_named_with_its_cure(monkeypatch):
-    monkeypatch.setattr(_kube, "MISSING_LIBRARY", "No module named 'kubernetes'")
+    monkeypatch.setattr(_kubeconfig, "MISSING_LIBRARY", "No module named 'urllib3'")
     with pytest.raises(KubeError, match="pip install kubernetes"):
         _kube.connect("/x")
 
