@@ -31,6 +31,12 @@ def test_one_point_in_each_part(count):
     assert all(0 <= point.delay <= 8 for point in points)
 
 
+def test_only_what_can_be_interrupted_is_drawn():
+    tasks = ["host : Validating arguments", "Join", "cluster_access : Read", "bgp : Peer", "Prune", "Sum up", "Say"]
+
+    assert interrupt.interruptible(tasks) == ("Join", "bgp : Peer")
+
+
 def test_the_seed_decides():
     tasks = [f"task {number}" for number in range(50)]
 
