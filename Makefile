@@ -5,7 +5,7 @@ SHELL := bash
 CACHE ?= $(or $(HYBRIDK8S_CACHE),$(HOME)/.cache/hybridk8s-estate)
 VENV_KEY := $(firstword $(shell sha256sum requirements/dev.lock))
 VENV := $(CACHE)/venv-$(VENV_KEY)
-FLOWS ?= default join interrupted ha
+FLOWS ?= default join ha
 STAGES := lint unit build sanity components integration molecule
 export ANSIBLE_CONFIG := ansible.cfg
 export PATH := $(CURDIR)/.cache/venv/bin:$(PATH)
@@ -25,7 +25,8 @@ test: venv ## every test, the fast ones first
 	@python tests/stages.py $(STAGES)
 
 test-all: export HYBRIDK8S_INTERRUPTIONS := 10
-test-all: test ## as `make test`, with every point of the interrupted installation
+test-all: export FLOWS := default join interrupted ha
+test-all: test ## as `make test`, and ten interrupted installations
 
 lint: venv ## ruff, mypy, yamllint, ansible-lint, the changelog
 	@bash tests/lint.sh
