@@ -23,7 +23,7 @@ def fresh_hosts():
 
 @pytest.fixture(scope="module")
 def uninterrupted():
-    """The end state of the estate that `converge` made, after the run that has nothing to do: it records the kubelets."""
+    """The end state of what `converge` made, after the run that has nothing to do: it records the kubelets."""
     playbook("site", f"--limit={limit()}")
     return state.finished()
 
