@@ -44,6 +44,7 @@ components: venv ## the components of the lab, built once into the cache
 	@./lab build
 
 integration: venv components ## the modules against a real API server
+	@python -m tests.lab.build --only kwok
 	@pytest tests/integration
 
 molecule: venv components ## the flows on the lab: FLOWS="default join interrupted ha"

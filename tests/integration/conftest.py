@@ -11,7 +11,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, Patience, connect
 
-from tests.integration.control_plane import ControlPlane
+from tests.integration.control_plane import WORKLOAD_CONTROLLERS, ControlPlane
 
 Call = Callable[..., dict[str, Any]]
 
@@ -20,6 +20,14 @@ Call = Callable[..., dict[str, Any]]
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """One API server for all tests of a session; each test uses names of its own."""
     with ControlPlane(tmp_path_factory.mktemp("plane")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def kwok_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A whole cluster of a test file's own: controllers, scheduler, kwok for the kubelets, an audit log."""
+    directory = tmp_path_factory.mktemp("kwok-plane")
+    with ControlPlane(directory, WORKLOAD_CONTROLLERS, scheduler=True, kwok=True, audit=True) as running:
         yield running
 
 

@@ -1,7 +1,10 @@
-"""A real etcd and kube-apiserver on loopback for tests, up in seconds; no kubelet, and controllers only on request.
+"""A real etcd and kube-apiserver on loopback for tests, up in seconds; all else of a cluster only on request.
 
     with ControlPlane(directory) as plane:
         plane.kubeconfig          # a mapping with the administrator's certificate
+    with ControlPlane(directory, controllers=WORKLOAD_CONTROLLERS, scheduler=True, kwok=True, audit=True) as plane:
+        plane.set_ready_delay(20) # from now on a started pod is Ready after 20 s
+        plane.audit()             # what clients asked of the API server; controllers and kwok are left out
 
 Every process is a child that dies with the test process, is ended by its own pid, and keeps its state in `directory`.
 """
@@ -28,9 +31,25 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.integration import kwok as kwok_settings
+from tests.integration.audit import COMPONENTS, POLICY, Event, read_events
 from tests.lab.build import ensure_component
 
 START_SECONDS = 180.0
+WORKLOAD_CONTROLLERS = (
+    "daemonset-controller",
+    "deployment-controller",
+    "disruption-controller",
+    "garbage-collector-controller",
+    "namespace-controller",
+    "node-lifecycle-controller",
+    "persistentvolume-attach-detach-controller",
+    "persistentvolume-binder-controller",
+    "pod-garbage-collector-controller",
+    "replicaset-controller",
+    "statefulset-controller",
+    "taint-eviction-controller",
+)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -102,15 +121,32 @@ def free_port() -> int:
 
 
 class ControlPlane:
-    """etcd and kube-apiserver (and, with `controllers`, kube-controller-manager) as child processes."""
+    """etcd and kube-apiserver as child processes, and what else is asked for.
 
-    def __init__(self, directory: Path, controllers: tuple[str, ...] = ()) -> None:
+    `controllers` names those of a kube-controller-manager. With `kwok`, nodes that carry the annotation `kwok.MANAGED`
+    become Ready and run the pods that the `scheduler` gives them. Their leases are renewed, and a node without a fresh
+    one becomes Unknown, when `lease_seconds` is given.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        controllers: tuple[str, ...] = (),
+        scheduler: bool = False,
+        kwok: bool = False,
+        audit: bool = False,
+        lease_seconds: int = 0,
+    ) -> None:
         self.directory = directory
         self.controllers = controllers
         self.authority = Authority()
         self.port = free_port()
         self.server = f"https://127.0.0.1:{self.port}"
         self.kubeconfig = self.kubeconfig_for("admin", ("system:masters",))
+        self._scheduler = scheduler
+        self._kwok = kwok
+        self._audit = audit
+        self._lease_seconds = lease_seconds
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> ControlPlane:
@@ -155,14 +191,34 @@ class ControlPlane:
 
     def stop(self) -> None:
         """End the processes, the API server before its etcd."""
-        for child in reversed(list(self._children.values())):
-            child.send_signal(signal.SIGTERM)
-            try:
-                child.wait(5)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-        self._children.clear()
+        for name in reversed(list(self._children)):
+            self._end(name)
+
+    def set_ready_delay(self, seconds: float) -> None:
+        """Restart kwok: from now on a pod is Ready this long after it has started, at first at once."""
+        self._end("kwok")
+        self._start_kwok(seconds)
+
+    def audit_mark(self) -> int:
+        """Where the audit log ends now, for `audit`."""
+        return self._audit_log.stat().st_size
+
+    def audit(self, since: int = 0) -> list[Event]:
+        """What clients asked of the API server, in the order of its answers; reads and bodies of changes included."""
+        return read_events(self._audit_log, since)
+
+    @property
+    def _audit_log(self) -> Path:
+        return self.directory / "audit.log"
+
+    def _end(self, name: str) -> None:
+        child = self._children.pop(name)
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(5)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
 
     def cpu_seconds(self, name: str) -> float:
         """CPU time that a process has used so far."""
@@ -206,18 +262,71 @@ class ControlPlane:
             "--allow-privileged=true",
             # Pods of tests have no service account controller to give them a token.
             "--disable-admission-plugins=ServiceAccount",
+            *self._audit_flags(),
         )
         self._await_ready()
         if self.controllers:
-            kubeconfig = self._file("admin.conf", _json(self.kubeconfig))
-            self._spawn(
-                "kube-controller-manager",
-                kubernetes / "kube-controller-manager",
-                f"--kubeconfig={kubeconfig}",
-                f"--controllers={','.join(self.controllers)}",
-                "--leader-elect=false",
-                "--secure-port=0",
-            )
+            self._start_controllers(kubernetes)
+        if self._scheduler:
+            self._start_scheduler(kubernetes)
+        if self._kwok:
+            self._start_kwok(ready_delay=0)
+
+    def _audit_flags(self) -> list[str]:
+        if not self._audit:
+            return []
+        return [
+            f"--audit-log-path={self._audit_log}",
+            f"--audit-policy-file={self._file('audit-policy.json', _json(POLICY))}",
+        ]
+
+    def _start_controllers(self, kubernetes: Path) -> None:
+        grace = kwok_settings.grace_seconds(self._lease_seconds)
+        self._spawn(
+            "kube-controller-manager",
+            kubernetes / "kube-controller-manager",
+            f"--kubeconfig={self._component_kubeconfig('kube-controller-manager')}",
+            f"--controllers={','.join(self.controllers)}",
+            "--leader-elect=false",
+            "--secure-port=0",
+            "--kube-api-qps=1000",
+            "--kube-api-burst=2000",
+            f"--node-monitor-grace-period={grace}s",
+            f"--node-startup-grace-period={grace}s",
+        )
+
+    def _start_scheduler(self, kubernetes: Path) -> None:
+        configuration = {
+            "apiVersion": "kubescheduler.config.k8s.io/v1",
+            "kind": "KubeSchedulerConfiguration",
+            "leaderElection": {"leaderElect": False},
+            "clientConnection": {
+                "kubeconfig": str(self._component_kubeconfig("kube-scheduler")),
+                "qps": 1000,
+                "burst": 2000,
+            },
+        }
+        self._spawn(
+            "kube-scheduler",
+            kubernetes / "kube-scheduler",
+            f"--config={self._file('scheduler.json', _json(configuration))}",
+            "--secure-port=0",
+        )
+
+    def _start_kwok(self, ready_delay: float) -> None:
+        component = ensure_component("kwok")
+        stages = kwok_settings.stages(component / "share", ready_delay)
+        self._spawn(
+            "kwok",
+            component / "bin" / "kwok",
+            f"--kubeconfig={self._component_kubeconfig('kwok')}",
+            f"--config={self._file('kwok.yaml', stages.encode())}",
+            f"--manage-nodes-with-annotation-selector={kwok_settings.MANAGED_SELECTOR}",
+            f"--node-lease-duration-seconds={self._lease_seconds}",
+        )
+
+    def _component_kubeconfig(self, name: str) -> Path:
+        return self._file(f"{name}.conf", _json(self.kubeconfig_for(name, ("system:masters", COMPONENTS))))
 
     def _file(self, name: str, content: bytes) -> Path:
         path = self.directory / name
