@@ -14,7 +14,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, TypeVar, Union
 
 KUBEADM_API = "kubeadm.k8s.io/v1beta4"
@@ -49,6 +49,9 @@ class Taint:
 
 
 CONTROL_PLANE_TAINT = Taint("node-role.kubernetes.io/control-plane", "NoSchedule")
+# On a node from its registration until module ``node`` admits it: a kubelet can set neither all labels nor annotations
+# itself, and pods that came before these would be in the wrong place.
+JOINING_TAINT = Taint("estate.hybridk8s.io/joining", "NoSchedule")
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,11 @@ def init_documents(cluster: Cluster, node: Node) -> list[Document]:
 
 
 def join_documents(node: Node, control_plane: bool = False) -> list[Document]:
-    """The documents for ``kubeadm join``, still without discovery (see ``with_discovery``)."""
+    """The documents for ``kubeadm join``, still without discovery (see ``with_discovery``).
+
+    The node registers with its taints and ``JOINING_TAINT``.
+    """
+    node = replace(node, taints=(*node.taints, JOINING_TAINT))
     document = _without_empty(
         {
             "apiVersion": KUBEADM_API,

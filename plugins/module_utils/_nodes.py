@@ -27,12 +27,14 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
     parallel,
     segment,
 )
+from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm import JOINING_TAINT
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
 NODES = "/api/v1/nodes"
 OWNED = OWN_PREFIX + "owned"
 # On a node that was schedulable and is being drained: what the drain has to give back if it fails.
 DRAINING = OWN_PREFIX + "draining"
+JOINING = f"{JOINING_TAINT.key}:{JOINING_TAINT.effect}"
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 # One request a name costs less than reading a large estate up to about this many names.
 _GET_UP_TO = 16
@@ -99,13 +101,17 @@ class Taint:
 
 @dataclass(frozen=True)
 class NodeWish:
-    """What a node should have; None leaves that part of the node, and our record of it, alone."""
+    """What a node should have; None leaves that part of the node, and our record of it, alone.
+
+    ``admit`` takes off the taint that a node has since it joined.
+    """
 
     name: str
     labels: Mapping[str, str] | None = None
     annotations: Mapping[str, str] | None = None
     taints: tuple[Taint, ...] | None = None
     schedulable: bool | None = None
+    admit: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,7 +166,16 @@ def wishes(entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[NodeWish, ...], 
         raw_taints = entry.get("taints")
         taints = None if raw_taints is None else tuple(_taint(taint) for taint in raw_taints)
         problems.extend(_taint_problems(name, taints or ()))
-        made.append(NodeWish(name, entry.get("labels"), entry.get("annotations"), taints, entry.get("schedulable")))
+        made.append(
+            NodeWish(
+                name,
+                entry.get("labels"),
+                entry.get("annotations"),
+                taints,
+                entry.get("schedulable"),
+                bool(entry.get("admit")),
+            )
+        )
     return tuple(made), tuple(problems)
 
 
@@ -216,6 +231,8 @@ def plan(wish: NodeWish, live: Object, adopt: bool = False) -> NodePlan:
         record.taints,
         adopt,
     )
+    if wish.admit:
+        taint.after.pop(JOINING, None)
     now_owned = _Record(label.owned, annotation.owned, taint.owned)
     before_record, after_record = annotations.get(OWNED), now_owned.text()
 

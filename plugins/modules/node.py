@@ -71,6 +71,13 @@ options:
       schedulable:
         description: Whether new pods may be placed on the node. V(true) uncordons, V(false) cordons.
         type: bool
+      admit:
+        description:
+          - Take off the taint C(estate.hybridk8s.io/joining), with which M(hybridk8s.estate.kubeadm_node) has a node
+            register, in the same request that brings the rest.
+          - No pod comes to a new node before it has what it should have.
+        type: bool
+        default: false
   adopt:
     description: Take over keys that others have set to another value, instead of reporting them.
     type: bool
@@ -202,6 +209,7 @@ ARGUMENTS = {
                 },
             },
             "schedulable": {"type": "bool"},
+            "admit": {"type": "bool", "default": False},
         },
     },
     "adopt": {"type": "bool", "default": False},

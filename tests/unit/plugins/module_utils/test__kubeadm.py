@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.hybridk8s.estate.plugins.module_utils import _kubeadm as kubeadm
 
 NODE = {"name": "w1", "ip": "10.20.1.21"}
+JOINING = {"key": "estate.hybridk8s.io/joining", "effect": "NoSchedule"}
 CLUSTER = {
     "name": "lab",
     "version": "1.36.3",
@@ -124,7 +125,7 @@ def test_a_worker_has_its_taints_by_kubeadm_and_only_labels_it_may_set():
             "taints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}],
         }
     )["nodeRegistration"]
-    assert registration["taints"] == [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}]
+    assert registration["taints"] == [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}, JOINING]
     assert args(registration) == {"node-ip": "10.20.1.21", "node-labels": "topology.kubernetes.io/zone=r1,zone=b"}
 
 
@@ -133,8 +134,8 @@ def test_labels_that_no_kubelet_may_set_are_no_flag():
     assert args(registration) == {"node-ip": "10.20.1.21"}
 
 
-def test_a_worker_without_taints_says_so():
-    assert join()["nodeRegistration"]["taints"] == []
+def test_a_worker_takes_no_pod_until_it_is_admitted():
+    assert join()["nodeRegistration"]["taints"] == [JOINING]
     assert "controlPlane" not in join()
 
 
@@ -144,16 +145,24 @@ def test_a_control_plane_registers_with_its_taints_at_once():
     assert document["nodeRegistration"]["taints"] == [
         {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
         {"key": "a/b", "effect": "NoExecute"},
+        JOINING,
     ]
     assert args(document["nodeRegistration"])["register-with-taints"] == (
-        "node-role.kubernetes.io/control-plane=:NoSchedule,a/b=:NoExecute"
+        "node-role.kubernetes.io/control-plane=:NoSchedule,a/b=:NoExecute,estate.hybridk8s.io/joining=:NoSchedule"
     )
 
 
 def test_a_control_plane_may_go_without_the_taint():
     document = join({"control_plane_taint": False}, control_plane=True)
-    assert document["nodeRegistration"]["taints"] == []
-    assert "register-with-taints" not in args(document["nodeRegistration"])
+    assert document["nodeRegistration"]["taints"] == [JOINING]
+
+
+def test_who_creates_the_cluster_waits_for_nobody():
+    assert JOINING not in init()["InitConfiguration"]["nodeRegistration"]["taints"]
+
+
+def test_an_empty_list_of_taints_is_said_because_an_absent_one_means_the_default():
+    assert init(node={"control_plane_taint": False})["InitConfiguration"]["nodeRegistration"]["taints"] == []
 
 
 def test_node_settings_reach_the_document():

@@ -119,6 +119,26 @@ PATCHES = {
         node(taints=[taint(GPU.key, value="x")]),
         {},
     ),
+    "a node that joined is admitted with what it should have": (
+        NodeWish("w1", labels={"rack": "r1"}, taints=(GPU,), admit=True),
+        node(taints=[taint(GPU.key, value="present"), taint("estate.hybridk8s.io/joining")]),
+        {
+            "labels": {"rack": "r1"},
+            "taints": [taint(GPU.key, value="present")],
+            "owned": {"labels": ["rack"], "taints": ["nvidia.com/gpu:NoSchedule"]},
+        },
+    ),
+    "admission alone": (
+        NodeWish("w1", admit=True),
+        node(taints=[taint("estate.hybridk8s.io/joining")]),
+        {"taints": []},
+    ),
+    "a node that is not admitted yet": (
+        NodeWish("w1", taints=()),
+        node(taints=[taint("estate.hybridk8s.io/joining")]),
+        {},
+    ),
+    "a node that was admitted before": (NodeWish("w1", admit=True), node(taints=[taint("theirs")]), {}),
     "cordon": (NodeWish("w1", schedulable=False), node(), {"unschedulable": True}),
     "cordoned already": (NodeWish("w1", schedulable=False), node(unschedulable=True), {}),
     "uncordon": (NodeWish("w1", schedulable=True), node(unschedulable=True), {"unschedulable": None}),
