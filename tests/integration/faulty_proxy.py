@@ -4,12 +4,15 @@
         proxy.kubeconfig           # the administrator's, with the proxy as server
 
 `rule` gets each Request before it is forwarded and returns a Fault, or None to let it pass. It may itself change things
-in the cluster to win a race. The proxy speaks to the API server as administrator.
+in the cluster to win a race; rules to choose from are in `faults`. The proxy speaks to the API server as administrator.
+Watches are passed on event by event; `cut_watches` ends those that are open.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import ssl
 import threading
 import time
@@ -33,6 +36,7 @@ class Request:
     method: str
     path: str
     body: bytes
+    authorization: str = ""
 
     @property
     def json(self) -> Any:
@@ -73,6 +77,7 @@ class FaultyProxy:
         self.kubeconfig = plane.kubeconfig_for("admin", ("system:masters",), server=self.server)
         self._target = plane.server
         self._pool = urllib3.PoolManager(ssl_context=_client_context(plane, directory), maxsize=32)
+        self._watches: list[socket.socket] = []
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def __enter__(self) -> FaultyProxy:
@@ -90,19 +95,18 @@ class FaultyProxy:
         with self._lock:
             self._number += 1
             number = self._number
-        request = Request(number, handler.command, handler.path, handler.rfile.read(length))
+        body = handler.rfile.read(length)
+        request = Request(number, handler.command, handler.path, body, handler.headers.get("Authorization", ""))
         fault = self.rule(request)
-        if fault is None or fault.forwarded:
-            headers = {
-                key: value for key, value in handler.headers.items() if key in ("Accept", "Content-Type", "User-Agent")
-            }
-            answer = self._pool.request(
-                request.method, self._target + request.path, body=request.body or None, headers=headers, retries=False
-            )
-        if fault is None:
-            kept = {key: answer.headers[key] for key in ("Content-Type", "Retry-After") if key in answer.headers}
-            self._answer(handler, answer.status, kept, answer.data)
+        if fault is None and "watch=" in request.path:
+            self._stream(handler, request)
             return
+        if fault is None or fault.forwarded:
+            answer = self._forward(handler, request)
+            if fault is None:
+                kept = {key: answer.headers[key] for key in ("Content-Type", "Retry-After") if key in answer.headers}
+                self._answer(handler, answer.status, kept, answer.data)
+                return
         time.sleep(fault.delay)
         self.log.append((request.method, request.path, fault.status))
         if not fault.status:
@@ -112,6 +116,35 @@ class FaultyProxy:
         self._send(
             handler, fault.status, {"Content-Type": "application/json", **fault.headers}, json.dumps(status).encode()
         )
+
+    def cut_watches(self) -> None:
+        """Cut every watch that is open now."""
+        while self._watches:
+            with contextlib.suppress(OSError):
+                self._watches.pop().shutdown(socket.SHUT_RDWR)
+
+    def _forward(self, handler: BaseHTTPRequestHandler, request: Request, **options: Any) -> Any:
+        headers = {
+            key: value for key, value in handler.headers.items() if key in ("Accept", "Content-Type", "User-Agent")
+        }
+        url = self._target + request.path
+        return self._pool.request(
+            request.method, url, body=request.body or None, headers=headers, retries=False, **options
+        )
+
+    def _stream(self, handler: BaseHTTPRequestHandler, request: Request) -> None:
+        answer = self._forward(handler, request, preload_content=False)
+        self.log.append((handler.command, handler.path, answer.status))
+        handler.close_connection = True
+        handler.send_response(answer.status)
+        handler.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        self._watches.append(handler.connection)
+        with contextlib.suppress(OSError, urllib3.exceptions.HTTPError):
+            while part := answer.read1():
+                handler.wfile.write(part)
+        answer.close()
 
     def _answer(self, handler: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.log.append((handler.command, handler.path, status))
