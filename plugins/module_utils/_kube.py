@@ -115,11 +115,21 @@ class Pool(Protocol):
     def clear(self) -> None: ...
 
 
+@dataclass(frozen=True)
+class Credentials:
+    """Who we are to the API server: the client certificate of a pool's connections, or a header of each request."""
+
+    pool: Pool
+    authorization: Callable[[], Mapping[str, str]]
+
+
 class Cluster:
     """A cluster's API: methods take and return objects as plain JSON, ``path`` starts with ``/api`` or ``/apis``.
 
     Every method raises :class:`KubeError`. Answers 429 and 5xx and lost connections are tried again within
-    ``patience``; 409 is the caller's matter (see :func:`until_settled`). Safe to use from several threads.
+    ``patience``; 409 is the caller's matter (see :func:`until_settled`). Where the credentials may have been replaced,
+    ``renew`` gives them as they are now, and a request that got 401 is tried with them once. Safe to use from several
+    threads.
     """
 
     empty = False
@@ -131,10 +141,12 @@ class Cluster:
         authorization: Callable[[], Mapping[str, str]],
         patience: Patience = Patience(),
         sleep: Callable[[float], None] = time.sleep,
+        renew: Callable[[], Credentials] | None = None,
     ) -> None:
-        self._pool = pool
+        self._credentials = Credentials(pool, authorization)
+        self._renew = renew
+        self._renewing = threading.Lock()
         self._servers = [server.rstrip("/") for server in servers]
-        self._authorization = authorization
         self._patience = patience
         self._sleep = sleep
         self._lock = threading.Lock()
@@ -215,13 +227,17 @@ class Cluster:
         headers = {"Accept": accept, "Content-Type": content, "User-Agent": FIELD_MANAGER}
         deadline = time.monotonic() + self._patience.total
         attempt = 0
+        renewed = False
         while True:
             self._elect(deadline)
-            server = self._server
+            server, credentials = self._server, self._credentials
             answer = self._once(server, method, url, payload, headers)
             if isinstance(answer, Response):
                 if answer.status < 400 or answer.status in allow:
                     return answer
+                if answer.status == 401 and not renewed and self._renewed(credentials):
+                    renewed = True
+                    continue
                 error = _refusal(answer, path)
             else:
                 error = answer
@@ -236,7 +252,16 @@ class Cluster:
 
     def close(self) -> None:
         """Give the connections back."""
-        self._pool.clear()
+        self._credentials.pool.clear()
+
+    def _renewed(self, refused: Credentials) -> bool:
+        """Whether there may be others than the ``refused`` ones now; of several threads one reads them."""
+        if self._renew is None:
+            return False
+        with self._renewing:
+            if self._credentials is refused:
+                self._credentials = self._renew()
+        return True
 
     def _object(self, method: str, path: str, **options: Any) -> Object:
         parsed: Object = self.request(method, path, **options).json()
@@ -254,12 +279,13 @@ class Cluster:
     ) -> Response | KubeError:
         with self._lock:
             self.requests += not self.empty
+        credentials = self._credentials
         try:
-            raw = self._pool.request(
+            raw = credentials.pool.request(
                 method,
                 server + url,
                 body=payload,
-                headers={**headers, **self._authorization()},
+                headers={**headers, **credentials.authorization()},
                 timeout=urllib3.Timeout(connect=connect, read=wait),
                 retries=False,
                 redirect=False,
@@ -360,10 +386,21 @@ def connect(
     """Open the cluster of a kubeconfig (a path, or its content); with ``api_servers`` those are tried in order instead.
 
     Servers are always verified against the kubeconfig's authority. Servers in ``api_servers`` are verified under the
-    name of the kubeconfig's own server, when that is a name and not an address. Not to be called from several threads
-    at once.
+    name of the kubeconfig's own server, when that is a name and not an address. A kubeconfig file is read again when
+    its credentials are refused later. Not to be called from several threads at once.
     """
     _refuse_plain(api_servers)
+    credentials, servers = _open(kubeconfig, api_servers)
+    return Cluster(
+        credentials.pool,
+        servers,
+        credentials.authorization,
+        patience,
+        renew=(lambda: _open(kubeconfig, api_servers)[0]) if _kubeconfig.may_change(kubeconfig) else None,
+    )
+
+
+def _open(kubeconfig: str | Mapping[str, Any], api_servers: Sequence[str]) -> tuple[Credentials, list[str]]:
     try:
         # Keys are in files only while the library that wants them there reads them.
         with tempfile.TemporaryDirectory(prefix="hybridk8s-") as private:
@@ -371,10 +408,9 @@ def connect(
             servers = list(api_servers) or [access.server]
             own_name = urlsplit(access.server).hostname or ""
             server_name = access.server_name or (own_name if api_servers and _is_name(own_name) else "")
-            pool = access.pool(servers[0], server_name, WORKERS)
+            return Credentials(access.pool(servers[0], server_name, WORKERS), access.authorization), servers
     except _kubeconfig.KubeconfigError as error:
         raise KubeError(str(error), remedy=error.remedy) from error
-    return Cluster(pool, servers, access.authorization, patience)
 
 
 def _refuse_plain(api_servers: Iterable[str]) -> None:

@@ -4,8 +4,8 @@
 
 """From a kubeconfig to a pool of verified connections; private to this collection.
 
-A kubeconfig such as kubeadm's, with authority, client certificate and key inline, is read here. Any other (files,
-tokens, plugins, proxies) is the ``kubernetes`` package's, whose import costs more CPU than most modules' own work
+A kubeconfig such as kubeadm's, with authority and client certificate or token inline, is read here. Any other (paths
+of keys, plugins, proxies) is the ``kubernetes`` package's, whose import costs more CPU than most modules' own work
 (0.4 of 0.6 CPU-s, docs/benchmarks.md).
 """
 
@@ -29,7 +29,10 @@ except ImportError as _error:
 
 _CLUSTER_NEEDS = frozenset({"server", "certificate-authority-data"})
 _CLUSTER_KNOWS = _CLUSTER_NEEDS | {"tls-server-name"}
-_USER_HAS = frozenset({"client-certificate-data", "client-key-data"})
+_USER_HAS_CERTIFICATE = frozenset({"client-certificate-data", "client-key-data"})
+_USER_HAS_TOKEN = frozenset({"token"})
+# What a user has whose credentials are made or kept elsewhere and may be others the next time.
+_ELSEWHERE = frozenset({"auth-provider", "client-certificate", "client-key", "exec", "tokenFile"})
 
 
 class KubeconfigError(ValueError):
@@ -72,20 +75,26 @@ def read(kubeconfig: str | Mapping[str, Any], private: str) -> Access:
 
 def _inline(kubeconfig: str | Mapping[str, Any], private: str) -> Access | None:
     """None for a kubeconfig that is the library's to read, or to refuse."""
-    if isinstance(kubeconfig, str) or getproxies():
+    if getproxies():
         return None
     try:
-        context = _named(kubeconfig, "contexts", kubeconfig["current-context"])["context"]
-        cluster = _named(kubeconfig, "clusters", context["cluster"])["cluster"]
-        user = _named(kubeconfig, "users", context["user"])["user"]
-        if not _CLUSTER_NEEDS <= set(cluster) <= _CLUSTER_KNOWS or set(user) != _USER_HAS:
+        content = _content(kubeconfig)
+        context = _named(content, "contexts", content["current-context"])["context"]
+        cluster = _named(content, "clusters", context["cluster"])["cluster"]
+        user = _named(content, "users", context["user"])["user"]
+        if not _CLUSTER_NEEDS <= set(cluster) <= _CLUSTER_KNOWS:
             return None
-        files = _Files(
-            _file(private, "authority", cluster["certificate-authority-data"]),
-            _file(private, "certificate", user["client-certificate-data"]),
-            _file(private, "key", user["client-key-data"]),
-        )
-    except (KeyError, TypeError, ValueError, StopIteration):
+        authority = _file(private, "authority", cluster["certificate-authority-data"])
+        if set(user) == _USER_HAS_TOKEN:
+            files = _Files(authority, "", "")
+            headers = {"authorization": f"Bearer {user['token'].strip()}"}
+        elif set(user) == _USER_HAS_CERTIFICATE:
+            certificate = _file(private, "certificate", user["client-certificate-data"])
+            files = _Files(authority, certificate, _file(private, "key", user["client-key-data"]))
+            headers = {}
+        else:
+            return None
+    except (AttributeError, KeyError, TypeError, ValueError, StopIteration, OSError, yaml.YAMLError):
         return None
     tls = tls_context(files)
 
@@ -93,7 +102,22 @@ def _inline(kubeconfig: str | Mapping[str, Any], private: str) -> Access | None:
         options: dict[str, Any] = {"server_hostname": server_name} if server_name else {}
         return urllib3.PoolManager(maxsize=size, ssl_context=tls, **options)
 
-    return Access(cluster["server"], cluster.get("tls-server-name", ""), pool, dict)
+    return Access(cluster["server"], cluster.get("tls-server-name", ""), pool, lambda: headers)
+
+
+def _content(kubeconfig: str | Mapping[str, Any]) -> Any:
+    if not isinstance(kubeconfig, str):
+        return kubeconfig
+    with open(os.path.expanduser(kubeconfig), encoding="utf-8") as file:
+        return yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def may_change(kubeconfig: str | Mapping[str, Any]) -> bool:
+    """Whether reading it again may give other credentials: it is a file, or names files or a program."""
+    if isinstance(kubeconfig, str):
+        return True
+    users = kubeconfig.get("users") or ()
+    return any(_ELSEWHERE & set(user.get("user") or ()) for user in users if isinstance(user, Mapping))
 
 
 def _named(kubeconfig: Mapping[str, Any], kind: str, name: str) -> Any:

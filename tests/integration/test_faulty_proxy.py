@@ -64,7 +64,7 @@ def test_watches_are_passed_on_and_can_be_cut(plane, cluster, tmp_path):
         ended.set()
 
     with FaultyProxy(plane, tmp_path) as proxy:
-        pool = connect(proxy.kubeconfig, patience=Patience(total=5))._pool
+        pool = connect(proxy.kubeconfig, patience=Patience(total=5))._credentials.pool
         url = f"{proxy.server}{NODES}?watch=true&timeoutSeconds=30"
         threading.Thread(target=watch, args=(pool, url), daemon=True).start()
         time.sleep(0.5)

@@ -17,6 +17,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Kube
 from ansible_collections.hybridk8s.estate.plugins.modules import node_info
 
 from tests.integration.control_plane import Authority, free_port
+from tests.integration.faults import RotatedToken
 from tests.integration.faulty_proxy import Fault, FaultyProxy
 
 NODES = "/api/v1/nodes"
@@ -61,6 +62,30 @@ def test_kubeadms_kubeconfig_is_read_without_the_library_and_any_other_with_it(p
     assert connect(plane.kubeconfig).get("/version")["major"]
     with pytest.raises(KubeError, match="pip install kubernetes"):
         connect({**plane.kubeconfig, "users": [with_token_too(user) for user in plane.kubeconfig["users"]]})
+
+
+def test_a_token_that_expires_is_read_again_from_the_file(plane, cluster, tmp_path, run_module):
+    make(cluster, "rotated")
+    path = tmp_path / "config"
+    with FaultyProxy(plane, tmp_path) as proxy:
+        proxy.rule = RotatedToken(proxy.kubeconfig, path, after=1)
+        opened = connect(str(path))
+        answers = [opened.get(f"{NODES}/rotated") for _time in range(3)]
+        assert [status for _method, _path, status in proxy.log] == [200, 401, 200, 200]
+        assert all(answers)
+        by_content = connect(json.loads(path.read_text().replace("token-2", "token-1")))
+        with pytest.raises(KubeError, match="credentials are not accepted"):
+            by_content.get(f"{NODES}/rotated")
+
+
+def test_a_certificate_that_was_replaced_is_read_again_from_the_file(plane, tmp_path):
+    path = tmp_path / "config"
+    path.write_text(json.dumps(plane.kubeconfig_for("admin", ("system:masters",), issuer=Authority("expired"))))
+    opened = connect(str(path))
+    with pytest.raises(KubeError, match="credentials are not accepted"):
+        opened.get("/version")
+    path.write_text(json.dumps(plane.kubeconfig))
+    assert opened.get("/version")["major"]
 
 
 @pytest.mark.parametrize(

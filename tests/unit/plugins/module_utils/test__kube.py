@@ -14,6 +14,7 @@ import urllib3
 from ansible_collections.hybridk8s.estate.plugins.module_utils import _kube, _kubeconfig
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
     Cluster,
+    Credentials,
     EmptyCluster,
     KubeError,
     Outcome,
@@ -92,6 +93,56 @@ def test_passing_failures_are_tried_again(status):
     cluster, pool, slept = cluster_of(Answer(status), Answer(body={"ok": 1}))
     assert cluster.get("/x") == {"ok": 1}
     assert (len(pool.asked), len(slept), cluster.requests) == (2, 1, 2)
+
+
+def renewed_cluster(old, fresh):
+    """A cluster whose pool ``old`` can be replaced by ``fresh`` ones, and those that were asked for."""
+    renewals = []
+
+    def renew():
+        pool = fresh.pop(0)
+        renewals.append(pool)
+        if isinstance(pool, Exception):
+            raise pool
+        return Credentials(pool, lambda: {"authorization": "Bearer new"})
+
+    return Cluster(old, (A,), lambda: {"authorization": "Bearer old"}, renew=renew), renewals
+
+
+def test_credentials_that_were_replaced_are_read_again():
+    fresh = Script(Answer(body={"ok": 1}), Answer(body={"ok": 2}))
+    cluster, renewals = renewed_cluster(Script(Answer(401)), [fresh])
+    assert [cluster.get("/x"), cluster.get("/x")] == [{"ok": 1}, {"ok": 2}]
+    assert fresh.asked[0][2]["headers"]["authorization"] == "Bearer new"
+    assert (renewals, cluster.requests) == ([fresh], 3)
+
+
+def test_credentials_that_are_refused_again_end_the_request():
+    cluster, renewals = renewed_cluster(Script(Answer(401)), [Script(Answer(401))])
+    with pytest.raises(KubeError, match="credentials are not accepted"):
+        cluster.get("/x")
+    assert len(renewals) == 1
+
+
+def test_a_kubeconfig_that_is_gone_when_it_is_read_again_is_named():
+    cluster, _renewals = renewed_cluster(Script(Answer(401)), [KubeError("there is no kubeconfig at /x.")])
+    with pytest.raises(KubeError, match="no kubeconfig at /x"):
+        cluster.get("/x")
+
+
+def test_threads_renew_credentials_once():
+    class Old:
+        def __init__(self):
+            self.all_asked = threading.Barrier(4)
+
+        def request(self, *_arguments, **_options):
+            self.all_asked.wait(5)
+            return Answer(401)
+
+    cluster, renewals = renewed_cluster(Old(), [Script(*[Answer(body={"ok": 1})] * 4)])
+    outcomes = parallel(lambda _n: cluster.get("/x"), range(4))
+    assert [outcome.value for outcome in outcomes] == [{"ok": 1}] * 4
+    assert len(renewals) == 1
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 409, 410, 415, 422])
