@@ -16,7 +16,7 @@ options:
     description:
       - The cluster and the credentials to use. Either the path of a kubeconfig file on the host the module runs on,
         or the content of a kubeconfig as a mapping. Content is never left in a file.
-      - A file is read again when its credentials are no longer accepted, so that tokens and certificates may be rotated.
+      - A file is read again when its credentials are no longer accepted, so that they may be rotated.
       - The server's certificate is always verified; a kubeconfig with V(insecure-skip-tls-verify) is refused.
       - Required, except in check mode. In check mode without it the module plans against a cluster that holds nothing,
         so that a first run can be planned before a cluster exists.
