@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,21 +67,56 @@ def leave(host: Host, timeout: float) -> bool:
     if host.wait(attempt.made, timeout):
         return attempt.removed
     if attempt.listed:
-        raise Refused(f"etcd does not let go of its member {stands.peer_url}: {attempt.why}")
-    raise Unreachable(f"no member of the etcd cluster of {stands.peer_url} answered: {attempt.why}")
+        raise Refused(f"etcd does not let go of its member {stands.peer_url}: {attempt.gateway.why}")
+    raise Unreachable(f"no member of the etcd cluster of {stands.peer_url} answered: {attempt.gateway.why}")
+
+
+class Gateway:
+    """etcd's JSON gateway, asked with the API server's certificate; ``why`` is what it said when it last refused."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.why = ""
+
+    def members(self, urls: Iterable[str], linearizable: bool = False) -> list[Mapping[str, Any]] | None:
+        """The members as the first of these that answers knows them; None when none does.
+
+        A ``linearizable`` list comes from the leader: only a cluster that has its quorum gives one.
+        """
+        for url in urls:
+            answer = self._ask(url, "cluster/member/list", {"linearizable": True} if linearizable else {})
+            if answer.status == 200:
+                members: list[Mapping[str, Any]] = answer.body.get("members", [])
+                return members
+        return None
+
+    def removes(self, urls: Iterable[str], member: str) -> bool:
+        """Whether one of these takes the member of this id out of the cluster."""
+        return any(self._ask(url, "cluster/member/remove", {"ID": member}).status == 200 for url in urls)
+
+    def serves(self, urls: Iterable[str]) -> bool:
+        """Whether the member with these URLs answers and follows, or is, a leader."""
+        answers = (self._ask(url, "maintenance/status", {}) for url in urls)
+        return any(answer.status == 200 and str(answer.body.get("leader", "0")) != "0" for answer in answers)
+
+    def _ask(self, url: str, what: str, body: Mapping[str, Any]) -> Answer:
+        access = Kubeconfig(url, self._host.read(f"{_PKI}/etcd/ca.crt"), client_pem=_client_pem(self._host))
+        answer = self._host.ask(access, "POST", f"/v3/{what}", body=body)
+        if answer.status != 200:
+            self.why = answer.error or str(answer.body.get("message") or answer.body.get("error") or answer.status)
+        return answer
 
 
 class _Attempt:
     def __init__(self, host: Host, stands: Place) -> None:
-        self.host = host
+        self.gateway = Gateway(host)
         self.stands = stands
         self.removed = False
         self.listed = False
-        self.why = ""
 
     def made(self) -> bool:
         """One try; whether nothing is left to do."""
-        members = self._members()
+        members = self.gateway.members(self.stands.client_urls)
         if members is None:
             return False
         self.listed = True
@@ -90,26 +125,8 @@ class _Attempt:
             return True
         voters = [member for member in members if member not in mine and not member.get("isLearner")]
         urls = [url for member in voters for url in member.get("clientURLs", [])]
-        self.removed = any(self._removes(url, str(mine[0]["ID"])) for url in [*urls, *self.stands.client_urls])
+        self.removed = self.gateway.removes([*urls, *self.stands.client_urls], str(mine[0]["ID"]))
         return self.removed
-
-    def _members(self) -> list[Mapping[str, Any]] | None:
-        for url in self.stands.client_urls:
-            answer = self._ask(url, "list", {})
-            if answer.status == 200:
-                members: list[Mapping[str, Any]] = answer.body.get("members", [])
-                return members
-        return None
-
-    def _removes(self, url: str, member: str) -> bool:
-        return self._ask(url, "remove", {"ID": member}).status == 200
-
-    def _ask(self, url: str, verb: str, body: Mapping[str, Any]) -> Answer:
-        access = Kubeconfig(url, self.host.read(f"{_PKI}/etcd/ca.crt"), client_pem=_client_pem(self.host))
-        answer = self.host.ask(access, "POST", f"/v3/cluster/member/{verb}", body=body)
-        if answer.status != 200:
-            self.why = answer.error or str(answer.body.get("message") or answer.body.get("error") or answer.status)
-        return answer
 
 
 def _client_pem(host: Host) -> str:

@@ -67,7 +67,7 @@ class Authority:
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue(self, user: str, groups: tuple[str, ...] = (), hosts: tuple[str, ...] = ()) -> tuple[bytes, bytes]:
-        """Certificate and key in PEM, for a client or, with `hosts`, for a server."""
+        """Certificate and key in PEM, for a client or, with `hosts`, for a server that is a client of its like too."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name(
             [
@@ -75,9 +75,9 @@ class Authority:
                 x509.NameAttribute(NameOID.COMMON_NAME, user),
             ]
         )
-        usage = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
+        usages = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if hosts else [])]
         builder = _builder(subject, self._name, key.public_key()).add_extension(
-            x509.ExtendedKeyUsage([usage]), critical=False
+            x509.ExtendedKeyUsage(usages), critical=False
         )
         if hosts:
             builder = builder.add_extension(
@@ -341,7 +341,7 @@ class ControlPlane:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     def _await_ready(self) -> None:
@@ -373,5 +373,6 @@ def _json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For `preexec_fn`: the child ends when the test process does, however that was."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

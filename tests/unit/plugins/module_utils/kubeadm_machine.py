@@ -75,7 +75,7 @@ def members(*names: str, learner: str = "") -> Answer:
     """etcd's list of members: w1 is this host, cp1 and cp3 are others."""
     listed = [
         {
-            "ID": f"1{name[-1]}",
+            "ID": f"1{_LAST[name]}",
             "name": name,
             "peerURLs": [f"https://10.20.1.1{_LAST[name]}:2380"],
             "clientURLs": [f"https://10.20.1.1{_LAST[name]}:2379"],

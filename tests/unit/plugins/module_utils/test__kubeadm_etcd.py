@@ -65,7 +65,7 @@ def test_without_etcd_there_is_nothing_to_leave(tmp_path):
 def test_a_member_is_removed_by_another(machine, learner):
     machine.answers = {LIST: members("cp1", "w1", "cp3", learner=learner), REMOVE: Answer(200, {})}
     assert etcd.leave(machine.host(), 10) is True
-    assert removals(machine) == [(OTHER, "11")]
+    assert removals(machine) == [(OTHER, "12")]
     access = machine.asked[-1].kubeconfig
     assert (access.ca, access.client_pem) == (CA_PEM, "CERTKEY")
 
@@ -76,13 +76,13 @@ def test_any_other_member_will_do(machine):
         f"{THIRD} {REMOVE}": Answer(200, {}),
     }
     assert etcd.leave(machine.host(), 10) is True
-    assert removals(machine) == [(OTHER, "11"), (THIRD, "11")]
+    assert removals(machine) == [(OTHER, "12"), (THIRD, "12")]
 
 
 def test_a_learner_is_not_asked_to_remove(machine):
     machine.answers = {LIST: members("cp3", "cp1", "w1", learner="cp3"), REMOVE: Answer(200, {})}
     assert etcd.leave(machine.host(), 10) is True
-    assert removals(machine) == [(OTHER, "11")]
+    assert removals(machine) == [(OTHER, "12")]
 
 
 @pytest.mark.parametrize("listed", [members("w1"), members("cp1", "cp3")])

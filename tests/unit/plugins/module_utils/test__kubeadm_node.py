@@ -394,7 +394,7 @@ def removals(machine):
 
 def test_a_half_joined_control_plane_leaves_etcd_before_its_data_goes(half_control_plane):
     def reset(machine):
-        assert removals(machine) == [{"ID": "11"}]
+        assert removals(machine) == [{"ID": "12"}]
         return machine._default("reset")
 
     half_control_plane.effects["reset"] = reset
@@ -669,7 +669,7 @@ def test_a_control_plane_that_leaves_takes_its_etcd_member_along(machine):
     machine.put(CONTROL_PLANE_FILES)
     machine.answers = {LIST: members("cp1", "w1", "cp3"), REMOVE: Answer(200, {})}
     outcome = run(machine, ABSENT)
-    assert removals(machine) == [{"ID": "11"}]
+    assert removals(machine) == [{"ID": "12"}]
     assert (outcome.after, outcome.warnings) == ("none", ())
 
 
