@@ -94,11 +94,14 @@ class Response:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a request that fails for a passing reason is tried again, in seconds."""
+    """How long a request that fails for a passing reason is tried again, in seconds.
 
-    total: float = 40.0
+    An API server that is gone for half a minute, as while a load balancer moves, is outlived with tries to spare.
+    """
+
+    total: float = 60.0
     first: float = 0.2
-    longest: float = 5.0
+    longest: float = 4.0
 
     def pause(self, attempt: int, retry_after: float | None) -> float:
         """Seconds before attempt number ``attempt + 1``: what the server asked for, else doubling with jitter."""
@@ -542,7 +545,7 @@ def parallel(
         return list(pool.map(attempt, items))
 
 
-def until_settled(attempt: Callable[[bool], Value], tries: int = 6) -> Value:
+def until_settled(attempt: Callable[[bool], Value], tries: int = 10) -> Value:
     """Do ``attempt`` again while it ends in a conflict (409); it is told whether to read the object afresh first."""
     for number in range(tries - 1):
         try:
@@ -550,5 +553,5 @@ def until_settled(attempt: Callable[[bool], Value], tries: int = 6) -> Value:
         except KubeError as error:
             if error.status != 409:
                 raise
-            time.sleep(random.uniform(0.01, 0.05) * (number + 1))
+            time.sleep(random.uniform(0.01, 0.02) * float(2**number))
     return attempt(True)

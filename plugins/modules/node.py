@@ -106,6 +106,14 @@ options:
     type: str
     choices: [report, error]
     default: error
+  on_failure:
+    description:
+      - What it means when a node cannot be changed. The others are changed in any case.
+      - With V(fail) the module fails, with V(report) it only says so in RV(failed_nodes) and RV(nodes), so that a play
+        may go on with the others.
+    type: str
+    choices: [fail, report]
+    default: fail
 seealso:
   - module: hybridk8s.estate.node_info
   - module: hybridk8s.estate.node_drain
@@ -134,6 +142,20 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+nodes:
+  description: What became of each listed node, by name.
+  returned: always
+  type: dict
+  contains:
+    state:
+      description:
+        - V(changed), V(unchanged), V(missing) when it does not exist, V(failed) when it could not be changed, or
+          V(not_ready) when it was not Ready in time.
+      type: str
+      returned: always
+    message: {description: What was changed, or what is wrong, type: str, returned: always}
+    changed: {description: Whether it was changed, be it Ready or not, type: bool, returned: always}
+  sample: {w1: {state: changed, message: label rack, changed: true}}
 steps:
   description: What was (or in check mode would be) changed, one entry a node.
   returned: always
@@ -216,6 +238,7 @@ ARGUMENTS = {
     "missing": {"type": "str", "choices": ["report", "error"], "default": "report"},
     "wait_ready": {"type": "int", "default": 0},
     "not_ready": {"type": "str", "choices": ["report", "error"], "default": "error"},
+    "on_failure": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
 }
 
 
@@ -273,15 +296,32 @@ class Run:
             [step for plan in plans for step in plan.steps],
             diff=self.module._diff,
             missing=self.missing,
+            nodes=self._nodes(),
             findings=[finding.as_dict() for plan in plans for finding in plan.findings],
             failed_nodes=self.failed,
             not_ready=self.not_ready,
             requests=self.cluster.requests,
         )
 
+    def _nodes(self):
+        changes = {plan.name: plan.steps for plan in self.plans}
+        return {
+            name: {**self._state(name, changes.get(name)), "changed": bool(changes.get(name))}
+            for name in sorted(self.wishes)
+        }
+
+    def _state(self, name, steps):
+        if name in self.failed:
+            return {"state": "failed", "message": self.failed[name]}
+        if name in self.not_ready:
+            return {"state": "not_ready", "message": self.not_ready[name]}
+        if steps is None:
+            return {"state": "missing", "message": "there is no such node"}
+        return {"state": "changed" if steps else "unchanged", "message": "; ".join(step.reason for step in steps)}
+
     def finish(self):
         """Raise what went wrong as one error, after everything else was done."""
-        if self.failed:
+        if self.failed and self.module.params["on_failure"] == "fail":
             named = "; ".join(f"{name}: {why}" for name, why in sorted(self.failed.items()))
             raise KubeError(f"{len(self.failed)} nodes could not be changed: {named}")
         if self.missing and self.module.params["missing"] == "error":
@@ -290,7 +330,7 @@ class Run:
                 remedy="Join them first, or set missing to report.",
             )
         if self.module.params["wait_ready"] and not self.module.check_mode:
-            names = [name for name in self.wishes if name not in self.missing]
+            names = [name for name in self.wishes if name not in self.missing and name not in self.failed]
             self.not_ready = _nodes.await_ready(self.cluster, names, self.deadline, POLL_SECONDS)
         if self.not_ready and self.module.params["not_ready"] == "error":
             named = "; ".join(f"{name}: {why}" for name, why in sorted(self.not_ready.items()))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, Patience, connect
+from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, connect
 
 from tests.integration.control_plane import WORKLOAD_CONTROLLERS, ControlPlane
 
@@ -19,7 +19,7 @@ Call = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """One API server for all tests of a session; each test uses names of its own."""
-    with ControlPlane(tmp_path_factory.mktemp("plane")) as running:
+    with ControlPlane(tmp_path_factory.mktemp("plane"), audit=True) as running:
         yield running
 
 
@@ -35,7 +35,7 @@ def kwok_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlan
 def swept(plane: ControlPlane) -> Iterator[None]:
     """After each file its nodes, pods and budgets go; names are unique within a file only."""
     yield
-    opened = connect(plane.kubeconfig, patience=Patience(total=60))
+    opened = connect(plane.kubeconfig)
     at_once = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
     default = "namespaces/default"
     for path in (f"/apis/policy/v1/{default}/poddisruptionbudgets", f"/api/v1/{default}/pods", "/api/v1/nodes"):
@@ -44,7 +44,7 @@ def swept(plane: ControlPlane) -> Iterator[None]:
 
 @pytest.fixture
 def cluster(plane: ControlPlane) -> Iterator[Cluster]:
-    opened = connect(plane.kubeconfig, patience=Patience(total=60))
+    opened = connect(plane.kubeconfig)
     yield opened
     opened.close()
 

@@ -188,6 +188,7 @@ def _client_context(plane: ControlPlane, directory: Path) -> ssl.SSLContext:
 
 
 def _load(context: ssl.SSLContext, path: Path, certificate: bytes, key: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
     path.touch(mode=0o600)
     path.write_bytes(certificate + key)
     context.load_cert_chain(path)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, Patience, connect, parallel
+from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, connect, parallel
 
 from tests.integration.control_plane import ControlPlane
 from tests.integration.kwok import MANAGED
@@ -76,7 +76,7 @@ class KwokEstate:
     """The nodes and workloads that were added to a plane, all in the namespace `default`."""
 
     def __init__(self, plane: ControlPlane) -> None:
-        self.cluster: Cluster = connect(plane.kubeconfig, patience=Patience(total=60))
+        self.cluster: Cluster = connect(plane.kubeconfig)
         self.names: list[str] = []
         self.workloads: list[Workload] = []
 

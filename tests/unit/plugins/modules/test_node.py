@@ -50,6 +50,27 @@ def test_one_refused_node_does_not_stop_the_others(use, monkeypatch):
     assert result["msg"].startswith("1 nodes could not be changed: w1: nodes/w1: refused (HTTP 403).")
 
 
+def test_each_node_has_a_result_of_its_own(use, monkeypatch):
+    def refuse(method, path):
+        return 403 * (method == "PATCH" and path.endswith("w3"))
+
+    labels = {"labels": {"rack": "r1"}, "annotations": {node._nodes.OWNED: '{"labels": ["rack"]}'}}
+    use(MemoryPool([live("w1"), live("w2", **labels), live("w3"), live("w5", ready="False")], refuse))
+    nodes = [{"name": f"w{number}", "labels": {"rack": "r1"}} for number in range(1, 6)]
+    result = run(node, monkeypatch, nodes=nodes, wait_ready=1, not_ready="report", on_failure="report")
+    assert "failed" not in result
+    assert {name: (one["state"], one["changed"]) for name, one in result["nodes"].items()} == {
+        "w1": ("changed", True),
+        "w2": ("unchanged", False),
+        "w3": ("failed", False),
+        "w4": ("missing", False),
+        "w5": ("not_ready", True),
+    }
+    assert result["nodes"]["w1"]["message"] == "label rack"
+    assert "refused" in result["nodes"]["w3"]["message"]
+    assert result["nodes"]["w5"]["message"] == "w5 says False"
+
+
 class Losing(MemoryPool):
     """Does what the first PATCH says, and loses the answer."""
 
