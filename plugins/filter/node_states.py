@@ -12,7 +12,12 @@ description:
     O(hybridk8s.estate.node#module:nodes).
   - To the labels of the host variable C(node_labels) it adds the standard ones. C(estate.hybridk8s.io/rack) is the
     rack, C(estate.hybridk8s.io/node-class) is V(bare_metal) or V(cloud_vm), C(topology.kubernetes.io/zone) is the rack
-    unless C(node_labels) says otherwise, and cloud VMs have C(alibabacloud.com/external=true).
+    unless C(node_labels) says otherwise. Cloud VMs have C(alibabacloud.com/external=true), and bare metal of an estate
+    with a cloud C(k8s.aliyun.com/ignore-by-terway=true), which keep the add-ons of each off the other.
+  - The host variables C(node_pool), C(node_io_class), C(node_gpu_model) and C(node_cpu_model) become the labels
+    C(estate.hybridk8s.io/pool), C(io-class), C(gpu-model) and C(cpu-model). C(node_dedicated) becomes the label
+    C(dedicated) and the taint C(dedicated) with the effect V(NoSchedule), so that only pods that tolerate it come, and
+    pods that select it go nowhere else.
   - Only the variables of the named hosts are read, so the cost follows the number of names.
 author: hybridk8s.estate authors (@hybridk8s)
 options:

@@ -11,6 +11,11 @@ The standard labels of a node, set by the module ``node`` and removed again when
 ``estate.hybridk8s.io/node-class``     ``bare_metal`` or ``cloud_vm``; selectors of pools and of network add-ons use it
 ``topology.kubernetes.io/zone``        the rack, as the failure domain over which the scheduler spreads pods
 ``alibabacloud.com/external``          ``true`` on cloud VMs; what Alibaba's components know them by
+``k8s.aliyun.com/ignore-by-terway``    ``true`` on bare metal of an estate with a cloud: Terway keeps away
+``estate.hybridk8s.io/pool``           ``node_pool``
+``dedicated``                          ``node_dedicated``, beside a taint of the same key and value
+``io-class``                           ``node_io_class``
+``gpu-model``, ``cpu-model``           ``node_gpu_model``, ``node_cpu_model``
 =====================================  ==========================================================================
 
 The label and the annotation of a route reflector are not among them: a node becomes a reflector in one gated step of
@@ -29,6 +34,15 @@ RACK_LABEL = "estate.hybridk8s.io/rack"
 NODE_CLASS_LABEL = "estate.hybridk8s.io/node-class"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 EXTERNAL_LABEL = "alibabacloud.com/external"
+WITHOUT_TERWAY_LABEL = "k8s.aliyun.com/ignore-by-terway"
+DEDICATED = "dedicated"
+TRAIT_LABELS = {
+    "pool": "estate.hybridk8s.io/pool",
+    "dedicated": DEDICATED,
+    "io_class": "io-class",
+    "gpu_model": "gpu-model",
+    "cpu_model": "cpu-model",
+}
 OWN_PREFIX = "estate.hybridk8s.io/"
 
 API_SERVER_PORT = 6443
@@ -120,15 +134,30 @@ def cluster_ids(estate: model.Estate) -> dict[str, IPv4Address]:
     return found
 
 
-def node_labels(host: model.Host) -> dict[str, str]:
+def node_labels(estate: model.Estate, host: model.Host) -> dict[str, str]:
     """The labels that the node must have because of the inventory; the user's win over our zone only."""
-    ours = {NODE_CLASS_LABEL: host.node_class}
+    ours = {NODE_CLASS_LABEL: host.node_class, **trait_labels(host)}
     if host.rack:
         ours[RACK_LABEL] = host.rack
     if host.node_class == model.CLOUD_VM:
         ours[EXTERNAL_LABEL] = "true"
+    elif estate.cloud is not None:
+        ours[WITHOUT_TERWAY_LABEL] = "true"
     zone = {ZONE_LABEL: host.rack} if host.rack else {}
     return {**zone, **host.labels, **ours}
+
+
+def trait_labels(host: model.Host) -> dict[str, str]:
+    """The labels of the traits that the inventory gives the host."""
+    traits = vars(host.traits)
+    return {label: traits[trait] for trait, label in TRAIT_LABELS.items() if traits[trait]}
+
+
+def node_taints(host: model.Host) -> tuple[model.Taint, ...]:
+    """The taints that the node must have because of the inventory. A dedicated node keeps all other pods away."""
+    if not host.traits.dedicated:
+        return host.taints
+    return (*host.taints, model.Taint(DEDICATED, host.traits.dedicated, "NoSchedule"))
 
 
 def node_states(estate: model.Estate, names: Sequence[str]) -> list[dict[str, object]]:
@@ -141,9 +170,9 @@ def node_states(estate: model.Estate, names: Sequence[str]) -> list[dict[str, ob
         states.append(
             {
                 "name": name,
-                "labels": node_labels(host),
+                "labels": node_labels(estate, host),
                 "annotations": dict(host.annotations),
-                "taints": [{"key": t.key, "value": t.value, "effect": t.effect} for t in host.taints],
+                "taints": [{"key": t.key, "value": t.value, "effect": t.effect} for t in node_taints(host)],
             }
         )
     return states

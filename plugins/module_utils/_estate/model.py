@@ -71,6 +71,17 @@ class Taint:
 
 
 @dataclass(frozen=True)
+class NodeTraits:
+    """What workloads choose a node by, each a label value or empty: see the host variables ``node_<field>``."""
+
+    pool: str = ""
+    dedicated: str = ""
+    io_class: str = ""
+    gpu_model: str = ""
+    cpu_model: str = ""
+
+
+@dataclass(frozen=True)
 class Host:
     """A machine: a node of the cluster, or a switch.
 
@@ -89,6 +100,7 @@ class Host:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] = ()
+    traits: NodeTraits = NodeTraits()
     cluster_id: IPv4Address | None = None
     kubelet_version: Version | None = None
     containerd_version: Version | None = None

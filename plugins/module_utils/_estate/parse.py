@@ -10,7 +10,7 @@ This module knows types and names; what is readable but wrong is the business of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import Any
@@ -61,6 +61,7 @@ ESTATE_VARIABLES: tuple[str, ...] = (
 RUN_VARIABLES: tuple[str, ...] = ("estate_downloads_at_once", "estate_kubeconfig", "estate_report")
 REQUIRED_ESTATE_VARIABLES: tuple[str, ...] = ("estate_name", "estate_kubernetes_version", "estate_networks")
 
+_TRAITS = tuple(trait.name for trait in fields(model.NodeTraits))
 _OWN_HOST_VARIABLES = (
     "ansible_host",
     "rack",
@@ -69,6 +70,7 @@ _OWN_HOST_VARIABLES = (
     "node_annotations",
     "node_taints",
     "route_reflector_cluster_id",
+    *(f"node_{trait}" for trait in _TRAITS),
 )
 # Variables of roles; the roles' argument specifications know their neighbours.
 _ROLE_VARIABLES = ("container_runtime_containerd_version", "kubernetes_node_version")
@@ -81,6 +83,9 @@ _OTHER_NAMES: Mapping[str, str] = {
     "annotations": "node_annotations",
     "taints": "node_taints",
     "cluster_id": "route_reflector_cluster_id",
+    "cpu_model": "node_cpu_model",
+    "gpu_model": "node_gpu_model",
+    "io_class": "node_io_class",
     "rack_name": "rack",
     "node_rack": "rack",
 }
@@ -363,6 +368,9 @@ def _host(
         labels=reader.strings(name, "node_labels", variables.get("node_labels")),
         annotations=reader.strings(name, "node_annotations", variables.get("node_annotations")),
         taints=reader.taints(name, variables.get("node_taints")),
+        traits=model.NodeTraits(
+            **{trait: reader.text(name, f"node_{trait}", variables.get(f"node_{trait}")) or "" for trait in _TRAITS}
+        ),
         cluster_id=reader.address(name, "route_reflector_cluster_id", variables.get("route_reflector_cluster_id")),
         kubelet_version=reader.version(
             name, "kubernetes_node_version", variables.get("kubernetes_node_version"), "1.36.3"

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import derive, model
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._registry import (
@@ -16,7 +16,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._re
     Problem,
     rule,
 )
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import did_you_mean
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import did_you_mean, listed
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm import kubelet_may_set
 
 _SYNTAX = "Kubernetes: Labels and Selectors, syntax and character set"
@@ -27,6 +27,7 @@ _PREFIX_PART = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _MOST_ANNOTATION_BYTES = 256 * 1024
 _KUBELET_OWNED = ("kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch")
+_DERIVED = (derive.EXTERNAL_LABEL, derive.WITHOUT_TERWAY_LABEL)
 # Made for administrators: set through the API, never by kubelets.
 _ADMINISTRATORS = "node-restriction.kubernetes.io"
 
@@ -63,11 +64,11 @@ def label_is_ours(estate: model.Estate) -> Iterator[Problem]:
     for host in estate.nodes.values():
         for kind, keys in (("node_labels", host.labels), ("node_annotations", host.annotations)):
             for key in keys:
-                if key.startswith(derive.OWN_PREFIX) or key == derive.EXTERNAL_LABEL:
+                if key.startswith(derive.OWN_PREFIX) or key in _DERIVED or key in derive.trait_labels(host):
                     yield Problem(
                         host.name,
                         f"{kind}.{key}",
-                        "this collection derives it from rack, node_class and groups.",
+                        "this collection derives it from rack, node_class, node_pool and their like, and groups.",
                         "Remove it; set the variable it follows from.",
                     )
 
@@ -149,13 +150,14 @@ def taint_effect(estate: model.Estate) -> Iterator[Problem]:
 def taint_twice(estate: model.Estate) -> Iterator[Problem]:
     for host in estate.nodes.values():
         seen: set[tuple[str, str]] = set()
-        for index, taint in enumerate(host.taints):
+        for index, taint in enumerate(derive.node_taints(host)):
             if (taint.key, taint.effect) in seen:
+                by_hand = index < len(host.taints)
                 yield Problem(
                     host.name,
-                    f"node_taints[{index}]",
+                    f"node_taints[{index}]" if by_hand else "node_dedicated",
                     f"there is a taint {taint.key}:{taint.effect} already.",
-                    "Keep one of them.",
+                    "Keep one of them." if by_hand else "Take it out of node_taints; node_dedicated sets it.",
                 )
             seen.add((taint.key, taint.effect))
 
@@ -176,6 +178,101 @@ def taint_of_the_node_controller(estate: model.Estate) -> Iterator[Problem]:
                     f"{taint.key} tells the state of a node.",
                     "Use a key of your own; to keep pods away for maintenance, drain the node.",
                 )
+
+
+@rule("ES731-trait-malformed", ERROR, "it becomes the value of a label", _SYNTAX)
+def trait_malformed(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        for trait, value in vars(host.traits).items():
+            fault = _value_fault(value)
+            if fault:
+                yield Problem(host.name, f"node_{trait}", fault, "Write it without blanks, as in Xeon-6430.")
+
+
+@rule(
+    "ES732-pool-mixes-cpu-models",
+    WARNING,
+    "pods of one workload run at different speeds, and CPU-pinned or instruction-tuned ones fail on some nodes",
+    "field: one CPU model a pool",
+)
+def pool_mixes_cpu_models(estate: model.Estate) -> Iterator[Problem]:
+    for pool, members in _pools(estate).items():
+        models = _names_by(members, lambda host: host.traits.cpu_model)
+        if len(models) > 1:
+            found = "; ".join(f"{name or 'not said'}: {listed(hosts)}" for name, hosts in sorted(models.items()))
+            yield Problem(
+                "",
+                "node_cpu_model",
+                f"the nodes of pool {pool} have different CPU models. {found}.",
+                "Make a pool of each model, or set node_cpu_model where it is not said.",
+            )
+
+
+@rule(
+    "ES733-pool-mixes-node-classes",
+    WARNING,
+    "a workload that asks for the pool is spread over the line between data centre and cloud",
+    "field: cloud nodes are kept apart",
+)
+def pool_mixes_node_classes(estate: model.Estate) -> Iterator[Problem]:
+    for pool, members in _pools(estate).items():
+        classes = _names_by(members, lambda host: host.node_class)
+        if len(classes) > 1:
+            found = "; ".join(f"{name}: {listed(hosts)}" for name, hosts in sorted(classes.items()))
+            yield Problem(
+                "", "node_pool", f"pool {pool} has nodes of two classes. {found}.", "Make a pool of each class."
+            )
+
+
+@rule(
+    "ES734-dedicated-by-half",
+    WARNING,
+    "with the label alone others' pods come, with the taint alone its own pods may go elsewhere",
+    "Kubernetes: Taints and Tolerations, dedicated nodes",
+)
+def dedicated_by_half(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        taints = {taint.value for taint in derive.node_taints(host) if _keeps_away(taint)}
+        label = {**host.labels, **derive.trait_labels(host)}.get(derive.DEDICATED)
+        if (label is not None or taints) and taints != {label}:
+            has = f"the label {derive.DEDICATED}={label}" if label is not None else "no such label"
+            yield Problem(
+                host.name,
+                "node_dedicated",
+                f"the node has {has}, and taints {derive.DEDICATED} of the values {listed(sorted(taints)) or 'none'}.",
+                "Set node_dedicated, which gives it both, and take the other out.",
+            )
+
+
+@rule("ES735-gpu-model-without-gpu", WARNING, "what is done for the group gpu is not done for it", "group gpu")
+def gpu_model_without_gpu(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        if host.traits.gpu_model and model.GPU_GROUP not in host.groups:
+            yield Problem(
+                host.name,
+                "node_gpu_model",
+                f"the host is not in the group {model.GPU_GROUP}.",
+                "Add it to the group, or remove node_gpu_model.",
+            )
+
+
+def _pools(estate: model.Estate) -> dict[str, list[model.Host]]:
+    found: dict[str, list[model.Host]] = {}
+    for host in estate.nodes.values():
+        if host.traits.pool:
+            found.setdefault(host.traits.pool, []).append(host)
+    return found
+
+
+def _names_by(hosts: Iterable[model.Host], of: Callable[[model.Host], str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for host in hosts:
+        found.setdefault(of(host), []).append(host.name)
+    return found
+
+
+def _keeps_away(taint: model.Taint) -> bool:
+    return taint.key == derive.DEDICATED and taint.effect in ("NoSchedule", "NoExecute")
 
 
 def _key_fault(key: str) -> str:

@@ -98,8 +98,13 @@ BROKEN = {
     "an AS in dotted form": Broken(THREE, [(ESTATE, "4200010002", "64086.12346")], {("ES017", "")}),
     "a label that YAML takes for a truth": Broken(
         HYBRID,
-        [(HOSTS, "{gpu-model: h200}}\n            sz-gpu-2", "{gpu: yes}}\n            sz-gpu-2")],
+        [(HOSTS, "node_gpu_model: h200}\n            sz-gpu-2", "node_labels: {gpu: yes}}\n            sz-gpu-2")],
         {("ES016", "sz-gpu-1")},
+    ),
+    "two CPU models in a pool": Broken(
+        HYBRID,
+        [(HOSTS, "sz-r2, node_gpu_model: h200}", "sz-r2, node_gpu_model: h200, node_cpu_model: EPYC-9654}")],
+        {("ES732", "")},
     ),
     "taints as Kubespray writes them": Broken(
         LAB,

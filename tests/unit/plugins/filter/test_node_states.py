@@ -29,6 +29,7 @@ def test_the_state_of_a_node() -> None:
                 "a": "b",
                 "estate.hybridk8s.io/node-class": "bare_metal",
                 "estate.hybridk8s.io/rack": "r2",
+                "k8s.aliyun.com/ignore-by-terway": "true",
                 "topology.kubernetes.io/zone": "r2",
             },
             "annotations": {},

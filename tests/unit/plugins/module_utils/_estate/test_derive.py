@@ -56,10 +56,15 @@ def test_cluster_ids_are_one_a_rack_unless_chosen() -> None:
     }
 
 
+def labels(name: str, edits: Edits) -> dict[str, str]:
+    sample = estate(edits)
+    return derive.node_labels(sample, sample.hosts[name])
+
+
 def test_labels_of_a_bare_metal_node() -> None:
-    host = estate({("w1", "node_labels"): {"disk": "nvme"}}).hosts["w1"]
-    assert derive.node_labels(host) == {
+    assert labels("w1", {("w1", "node_labels"): {"disk": "nvme"}}) == {
         "disk": "nvme",
+        "k8s.aliyun.com/ignore-by-terway": "true",
         "estate.hybridk8s.io/node-class": "bare_metal",
         "estate.hybridk8s.io/rack": "r1",
         "topology.kubernetes.io/zone": "r1",
@@ -67,8 +72,7 @@ def test_labels_of_a_bare_metal_node() -> None:
 
 
 def test_labels_of_a_cloud_vm() -> None:
-    host = estate({("vm1", "node_labels"): {"topology.kubernetes.io/zone": "z1"}}).hosts["vm1"]
-    assert derive.node_labels(host) == {
+    assert labels("vm1", {("vm1", "node_labels"): {"topology.kubernetes.io/zone": "z1"}}) == {
         "alibabacloud.com/external": "true",
         "estate.hybridk8s.io/node-class": "cloud_vm",
         "topology.kubernetes.io/zone": "z1",
@@ -76,13 +80,33 @@ def test_labels_of_a_cloud_vm() -> None:
 
 
 def test_the_users_zone_wins_over_the_rack() -> None:
-    host = estate({("w1", "node_labels"): {"topology.kubernetes.io/zone": "hall-7"}}).hosts["w1"]
-    assert derive.node_labels(host)["topology.kubernetes.io/zone"] == "hall-7"
-    assert derive.node_labels(host)["estate.hybridk8s.io/rack"] == "r1"
+    found = labels("w1", {("w1", "node_labels"): {"topology.kubernetes.io/zone": "hall-7"}})
+    assert found["topology.kubernetes.io/zone"] == "hall-7"
+    assert found["estate.hybridk8s.io/rack"] == "r1"
 
 
 def test_a_reflector_is_not_labelled_with_the_others() -> None:
-    assert not [key for key in derive.node_labels(estate().hosts["w1"]) if "reflector" in key]
+    assert not [key for key in labels("w1", {}) if "reflector" in key]
+
+
+def test_without_a_cloud_nothing_is_said_of_it() -> None:
+    found = labels("w1", {("estate", "estate_cloud"): GONE, ("groups", "cloud_vms"): [], ("vm1", "rack"): "r1"})
+    assert not [key for key in found if "aliyun" in key]
+
+
+def test_traits_are_labels_and_a_dedicated_node_is_tainted_too() -> None:
+    traits = {"pool": "batch", "dedicated": "ml", "io_class": "nvme", "gpu_model": "h200", "cpu_model": "Xeon-6430"}
+    sample = estate({("w3", f"node_{trait}"): value for trait, value in traits.items()})
+    found = derive.node_labels(sample, sample.hosts["w3"])
+    assert {key: found[key] for key in derive.TRAIT_LABELS.values()} == {
+        "estate.hybridk8s.io/pool": "batch",
+        "dedicated": "ml",
+        "io-class": "nvme",
+        "gpu-model": "h200",
+        "cpu-model": "Xeon-6430",
+    }
+    (state,) = derive.node_states(sample, ["w3"])
+    assert state["taints"] == [{"key": "dedicated", "value": "ml", "effect": "NoSchedule"}]
 
 
 def test_node_states_are_plain_data_in_the_order_asked() -> None:

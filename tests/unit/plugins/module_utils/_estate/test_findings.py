@@ -36,6 +36,8 @@ CONTAINERD = "container_runtime_containerd_version"
 KUBELET = "kubernetes_node_version"
 CLUSTER_ID = "route_reflector_cluster_id"
 GPU = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
+DEDICATED = {"key": "dedicated", "value": "db", "effect": "NoSchedule"}
+POOL = {("w1", "node_pool"): "general", ("w2", "node_pool"): "general"}
 
 EIGHT_NODES = {
     ("w4", "ansible_host"): "10.20.2.24",
@@ -576,6 +578,51 @@ CASES = [
         "w1",
         "node_taints[0]",
         {("w1", "node_taints"): [{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}]},
+    ),
+    Case(
+        "ES703-label-is-ours",
+        {("w1", "node_labels"): {"io-class": "nvme"}, ("w1", "node_io_class"): "ssd"},
+        "w1",
+        "node_labels.io-class",
+        {("w1", "node_labels"): {"io-class": "nvme"}},
+    ),
+    Case(
+        "ES723-taint-twice",
+        {("w1", "node_dedicated"): "db", ("w1", "node_taints"): [DEDICATED]},
+        "w1",
+        "node_dedicated",
+        {("w1", "node_dedicated"): "db", ("w1", "node_taints"): [{**DEDICATED, "effect": "NoExecute"}]},
+    ),
+    Case("ES731-trait-malformed", {("w1", "node_cpu_model"): "Xeon 6430"}, "w1", "node_cpu_model"),
+    Case(
+        "ES732-pool-mixes-cpu-models",
+        {**POOL, ("w1", "node_cpu_model"): "Xeon-6430", ("w2", "node_cpu_model"): "EPYC-9654"},
+        "",
+        "node_cpu_model",
+        {**POOL, ("w1", "node_cpu_model"): "Xeon-6430", ("w2", "node_cpu_model"): "Xeon-6430"},
+    ),
+    Case("ES732-pool-mixes-cpu-models", {**POOL, ("w1", "node_cpu_model"): "Xeon-6430"}, "", "node_cpu_model", POOL),
+    Case("ES733-pool-mixes-node-classes", {**POOL, ("vm1", "node_pool"): "general"}, "", "node_pool", POOL),
+    Case(
+        "ES734-dedicated-by-half",
+        {("w1", "node_labels"): {"dedicated": "db"}},
+        "w1",
+        "node_dedicated",
+        {("w1", "node_labels"): {"dedicated": "db"}, ("w1", "node_taints"): [DEDICATED]},
+    ),
+    Case(
+        "ES734-dedicated-by-half",
+        {("w1", "node_taints"): [DEDICATED]},
+        "w1",
+        "node_dedicated",
+        {("w1", "node_taints"): [{**DEDICATED, "effect": "PreferNoSchedule"}], ("w2", "node_dedicated"): "db"},
+    ),
+    Case(
+        "ES735-gpu-model-without-gpu",
+        {("w1", "node_gpu_model"): "h200"},
+        "w1",
+        "node_gpu_model",
+        {("w3", "node_gpu_model"): "h200"},
     ),
     # The cloud.
     Case("ES801-cloud-missing", {("estate", "estate_cloud"): GONE}, "", "estate_cloud"),
