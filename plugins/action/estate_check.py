@@ -6,9 +6,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +20,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording i
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils import _origin
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils._inventory import Inventory, read_inventory
+from ansible_collections.hybridk8s.estate.plugins.plugin_utils._json_file import write_json
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils._secrets import clear_secrets
 
 _MOST_SHOWN = 100
@@ -65,6 +63,7 @@ class ActionModule(ActionBase):
         errors = [finding for finding in findings if finding.severity == ERROR]
         result.update(
             changed=False,
+            estate=parsed.estate.name,
             findings=shown,
             summary=_summary(parsed.estate, findings),
             msg=_verdict(parsed.estate, errors, inventory),
@@ -139,14 +138,8 @@ def _variables(finding: Finding, inventory: Inventory) -> Mapping[str, Any]:
 
 
 def _write_report(path: str, estate: Estate, result: Mapping[str, Any]) -> None:
-    """Write the report in one step: whoever polls for it never sees half of it."""
     report = {"estate": estate.name, "summary": result["summary"], "findings": result["findings"]}
-    directory = os.path.dirname(os.path.abspath(path))
     try:
-        with tempfile.NamedTemporaryFile("w", dir=directory, suffix=".tmp", delete=False, encoding="utf-8") as file:
-            json.dump(report, file, indent=2)
-            file.write("\n")
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        write_json(path, report)
     except OSError as error:
         raise AnsibleActionFail(f"The report cannot be written to {path} (option report): {error}") from error

@@ -42,6 +42,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+estate:
+  description: Name of the estate; empty if the inventory has none.
+  returned: always
+  type: str
+  sample: shenzhen-1
 findings:
   description: What was found, errors first.
   returned: always

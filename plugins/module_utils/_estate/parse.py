@@ -58,7 +58,12 @@ ESTATE_VARIABLES: tuple[str, ...] = (
     "estate_cloud",
 )
 # For the control station (-e, or group_vars): not a description of the estate.
-RUN_VARIABLES: tuple[str, ...] = ("estate_downloads_at_once", "estate_kubeconfig", "estate_report")
+RUN_VARIABLES: tuple[str, ...] = (
+    "estate_downloads_at_once",
+    "estate_kubeconfig",
+    "estate_report",
+    "estate_run",
+)
 REQUIRED_ESTATE_VARIABLES: tuple[str, ...] = ("estate_name", "estate_kubernetes_version", "estate_networks")
 
 _TRAITS = tuple(trait.name for trait in fields(model.NodeTraits))

@@ -39,7 +39,8 @@ ON_CONTROLLER = {
     "ansible.builtin.set_fact",
     "ansible.builtin.validate_argument_spec",
     "hybridk8s.estate.estate_check",
-    "hybridk8s.estate.node_summary",
+    "hybridk8s.estate.failure_budget",
+    "hybridk8s.estate.run_report",
 }
 
 

@@ -1,0 +1,65 @@
+# Copyright (c) 2026 hybridk8s.estate authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which hosts are worked on together."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: batch_of
+author: hybridk8s.estate authors (@hybridk8s)
+short_description: The batch that a host is worked on in
+description:
+  - The number of the host's batch, in a list of its own, for the C(loop) of an C(include_tasks).
+  - Hosts of the same batch then do these tasks together, and the batches one after the other, within one play.
+  - Other than with C(serial), a batch of which every host fails does not end the play for the rest.
+positional: host, size
+options:
+  _input:
+    description: The hosts of the play, in the order in which they are begun.
+    type: list
+    elements: str
+    required: true
+  host:
+    description: The host.
+    type: str
+    required: true
+  size:
+    description: How many hosts a batch has, as a number or as a share of all, rounded down but at least one.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Prepare the hosts, five at a time
+  ansible.builtin.include_tasks: prepare.yml
+  loop: "{{ ansible_play_hosts | hybridk8s.estate.batch_of(inventory_hostname, '5') }}"
+  throttle: 1
+"""
+
+RETURN = r"""
+_value:
+  description: The number of the batch, from 0 on, as the only element.
+  type: list
+  elements: int
+"""
+
+from collections.abc import Callable, Sequence
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.hybridk8s.estate.plugins.module_utils._budget import batch_size
+
+
+def batch_of(hosts: Sequence[str], host: str, size: str | int) -> list[int]:
+    try:
+        return [hosts.index(host) // batch_size(str(size), len(hosts))]
+    except ValueError as error:
+        raise AnsibleFilterError(f"batch: {error}") from error
+
+
+class FilterModule:
+    """The filter of the same name."""
+
+    def filters(self) -> dict[str, Callable[..., list[int]]]:
+        return {"batch_of": batch_of}
