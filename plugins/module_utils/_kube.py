@@ -16,7 +16,7 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Callable, Generic, Protocol, TypeVar
@@ -38,11 +38,16 @@ CLUSTER_ARGUMENTS: dict[str, dict[str, Any]] = {
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 WORKERS = 8
+# The server ends a watch after so many seconds; it sends a bookmark about every minute.
+_WATCH_SECONDS = 300
+_WATCH_SILENCE = 90.0
+_PART_BYTES = 65536
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _SECRET_KEYS = frozenset(
     {"client-key-data", "token", "password", "id-token", "refresh-token", "access-token", "client-secret"}
@@ -219,7 +224,7 @@ class Cluster:
         method: str,
         path: str,
         query: Mapping[str, Any] | None = None,
-        body: Object | None = None,
+        body: Object | Sequence[Object] | None = None,
         content: str = JSON,
         accept: str = JSON,
         allow: Collection[int] = (),
@@ -252,6 +257,44 @@ class Cluster:
                 self._leave(server)
             self._sleep(pause)
             attempt += 1
+
+    def watch(self, path: str, version: str) -> Watch:
+        """The changes of the collection at ``path`` since ``version``, as the API server reports them.
+
+        Not tried again when it fails: what was missed meanwhile is the caller's matter. An old ``version`` gives 410.
+        """
+        query = {
+            "watch": "1",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": _WATCH_SECONDS,
+        }
+        self._elect(time.monotonic() + self._patience.total)
+        credentials = self._credentials
+        raw = self._open_watch(f"{path}?{urlencode(query)}", credentials)
+        if raw.status == 401 and self._renewed(credentials):
+            raw = self._open_watch(f"{path}?{urlencode(query)}", self._credentials)
+        if raw.status < 400:
+            return Watch(raw, self._server)
+        raise _refusal(Response(raw.status, raw.read()), path)
+
+    def _open_watch(self, url: str, credentials: Credentials) -> Any:
+        with self._lock:
+            self.requests += 1
+        server = self._server
+        try:
+            return credentials.pool.request(
+                "GET",
+                server + url,
+                headers={"Accept": JSON, "User-Agent": FIELD_MANAGER, **credentials.authorization()},
+                timeout=urllib3.Timeout(connect=5.0, read=_WATCH_SILENCE),
+                preload_content=False,
+                retries=False,
+                redirect=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            self._leave(server)
+            raise _broken(error, server) from error
 
     def close(self) -> None:
         """Give the connections back."""
@@ -331,6 +374,41 @@ class Cluster:
 
     def _unreachable(self, error: KubeError) -> KubeError:
         return KubeError(f"no answer within {self._patience.total:g} s: {error.message}", remedy=_UNREACHABLE_REMEDY)
+
+
+class Watch:
+    """Lines of a watch, each one event as JSON; ends when the server ends it. ``end`` may come from another thread."""
+
+    def __init__(self, raw: Any, server: str) -> None:
+        self._raw = raw
+        self._server = server
+
+    def __iter__(self) -> Iterator[bytes]:
+        rest = b""
+        try:
+            for part in self._parts():
+                *lines, rest = (rest + part).split(b"\n")
+                yield from lines
+        except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
+            # The last two: what a connection that `end` shut down under the reader may raise.
+            raise _broken(error, self._server) from error
+        finally:
+            self._raw.close()
+
+    def _parts(self) -> Iterator[bytes]:
+        read = getattr(self._raw, "read1", None)
+        if read is None:  # urllib3 1.26, which gives what has come only if the server sends it in chunks
+            yield from self._raw.stream()
+            return
+        while part := read(_PART_BYTES):
+            yield part
+
+    def end(self) -> None:
+        """Have the reader stop at once where urllib3 can do that; else it stops with the connection's silence."""
+        shutdown = getattr(self._raw, "shutdown", None)
+        with contextlib.suppress(Exception):
+            if shutdown is not None:
+                shutdown()
 
 
 class EmptyCluster(Cluster):

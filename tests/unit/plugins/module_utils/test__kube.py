@@ -335,6 +335,62 @@ def test_writes_say_who_writes_and_how():
     assert json.loads(delete[2]["body"])["preconditions"] == {"uid": "u1"}
 
 
+class Stream:
+    """An answer that is read in parts, the last one perhaps an error."""
+
+    headers = {}
+
+    def __init__(self, *parts, status=200):
+        self.parts, self.status, self.closed = list(parts), status, False
+
+    def read1(self, _amount):
+        part = self.parts.pop(0) if self.parts else b""
+        if isinstance(part, Exception):
+            raise part
+        return part
+
+    def read(self):
+        return b'{"message": "said"}'
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_watch_gives_lines_however_they_come():
+    stream = Stream(b'{"a"', b":1}\n{", b'"b":2}\n{"c":3}\n')
+    cluster, pool, _slept = cluster_of(stream)
+    assert list(cluster.watch("/api/v1/pods", "7")) == [b'{"a":1}', b'{"b":2}', b'{"c":3}']
+    assert stream.closed
+    ((_method, url, options),) = pool.asked
+    assert "watch=1&resourceVersion=7" in url
+    assert options["preload_content"] is False
+    assert cluster.requests == 1
+
+
+@pytest.mark.parametrize("error", [refused(), OSError("reset"), ValueError("closed")])
+def test_a_watch_that_breaks_off_is_an_error_after_what_came(error):
+    watch = cluster_of(Stream(b"{}\n", error))[0].watch("/api/v1/pods", "7")
+    lines = iter(watch)
+    assert next(lines) == b"{}"
+    with pytest.raises(KubeError):
+        next(lines)
+
+
+@pytest.mark.parametrize("answer", [Stream(status=410), refused()])
+def test_a_watch_that_is_refused_is_an_error_at_once(answer):
+    cluster, _pool, slept = cluster_of(answer)
+    with pytest.raises(KubeError) as raised:
+        cluster.watch("/api/v1/pods", "7")
+    assert (raised.value.status, slept) == (getattr(answer, "status", 0), [])
+
+
+def test_a_watch_renews_credentials_that_were_replaced():
+    pool = Script(Stream(status=401), Stream(b"{}\n"))
+    cluster = Cluster(pool, [A], dict, renew=lambda: Credentials(pool, lambda: {"authorization": "new"}))
+    assert list(cluster.watch("/api/v1/pods", "7")) == [b"{}"]
+    assert pool.asked[1][2]["headers"]["authorization"] == "new"
+
+
 def test_an_empty_cluster_has_nothing_and_takes_nothing():
     cluster = EmptyCluster()
     assert cluster.get("/api/v1/nodes/w1") is None

@@ -39,7 +39,7 @@ class Answer:
 
 
 class MemoryPool:
-    """An API server's memory behind the connection pool's interface: objects by path, merge patches, conflicts."""
+    """An API server's memory behind the connection pool's interface: objects by path, patches, conflicts."""
 
     def __init__(self, objects=(), refuse=lambda method, path: 0):
         self.objects = {
@@ -66,6 +66,8 @@ class MemoryPool:
         live = self.objects.get(path)
         if live is None:
             return Answer(404, {"message": "not found"})
+        if isinstance(body, list):
+            return self._json_patch(path, live, body)
         version = live["metadata"]["resourceVersion"]
         if body.get("metadata", {}).get("resourceVersion", version) != version:
             return Answer(409, {"message": "the object has been modified"})
@@ -73,6 +75,22 @@ class MemoryPool:
         merged["metadata"]["resourceVersion"] = str(int(version) + 1)
         self.objects[path] = merged
         return Answer(200, merged)
+
+    def _json_patch(self, path, live, operations):
+        changed = json.loads(json.dumps(live))
+        for operation in operations:
+            *parents, last = (part.replace("~1", "/") for part in operation["path"].strip("/").split("/"))
+            holder = changed
+            for part in parents:
+                holder = holder.get(part, {})
+            if operation["op"] == "test" and holder.get(last) != operation["value"]:
+                return Answer(422, {"message": "the test failed"})
+            if operation["op"] == "remove":
+                del holder[last]
+            if operation["op"] == "add":
+                holder[last] = operation["value"]
+        self.objects[path] = changed
+        return Answer(200, changed)
 
     def clear(self):
         return None
