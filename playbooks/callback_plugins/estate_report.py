@@ -12,6 +12,7 @@ host is left for a closing task.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,6 +25,7 @@ from ansible_collections.hybridk8s.estate.plugins.plugin_utils._json_file import
 
 COLLECTION = "hybridk8s.estate."
 INCLUDES = ("ansible.builtin.include_role", "ansible.builtin.include_tasks")
+WRITE_SECONDS = 1.0
 CHECK, REPORT = f"{COLLECTION}estate_check", f"{COLLECTION}run_report"
 
 
@@ -40,6 +42,7 @@ class CallbackModule(CallbackBase):
         self._complete = False
         self._told = False
         self._path = ""
+        self._written = 0.0
         # Tasks see this very object, so it holds what is known when a task begins, not when its play began.
         self._document: dict[str, Any] = {}
 
@@ -52,7 +55,9 @@ class CallbackModule(CallbackBase):
         play.vars[_report.VARIABLE] = self._document
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
-        if _action(task) == REPORT:
+        if time.monotonic() - self._written > WRITE_SECONDS:
+            self._write()
+        elif _action(task) == REPORT:
             self._refresh()
 
     def v2_runner_on_ok(self, result: Any) -> None:
@@ -111,6 +116,7 @@ class CallbackModule(CallbackBase):
 
     def _write(self, ended: str | None = None) -> None:
         self._refresh(ended)
+        self._written = time.monotonic()
         if not self._path:
             return
         try:

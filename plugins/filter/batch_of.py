@@ -11,7 +11,8 @@ name: batch_of
 author: hybridk8s.estate authors (@hybridk8s)
 short_description: The batch that a host is worked on in
 description:
-  - The number of the host's batch, in a list of its own, for the C(loop) of an C(include_tasks).
+  - The hosts of a host's batch, itself among them, as the only element of a list, for the C(loop) of an
+    C(include_tasks).
   - Hosts of the same batch then do these tasks together, and the batches one after the other, within one play.
   - Other than with C(serial), a batch of which every host fails does not end the play for the rest.
 positional: host, size
@@ -35,14 +36,14 @@ EXAMPLES = r"""
 - name: Prepare the hosts, five at a time
   ansible.builtin.include_tasks: prepare.yml
   loop: "{{ ansible_play_hosts | hybridk8s.estate.batch_of(inventory_hostname, '5') }}"
-  throttle: 1
+  loop_control: {loop_var: nodes_batch}
 """
 
 RETURN = r"""
 _value:
-  description: The number of the batch, from 0 on, as the only element.
+  description: A list of one list of hosts.
   type: list
-  elements: int
+  elements: list
 """
 
 from collections.abc import Callable, Sequence
@@ -51,15 +52,17 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.hybridk8s.estate.plugins.module_utils._budget import batch_size
 
 
-def batch_of(hosts: Sequence[str], host: str, size: str | int) -> list[int]:
+def batch_of(hosts: Sequence[str], host: str, size: str | int) -> list[Sequence[str]]:
     try:
-        return [hosts.index(host) // batch_size(str(size), len(hosts))]
+        at_once = batch_size(str(size), len(hosts))
     except ValueError as error:
         raise AnsibleFilterError(f"batch: {error}") from error
+    first = hosts.index(host) // at_once * at_once
+    return [hosts[first : first + at_once]]
 
 
 class FilterModule:
     """The filter of the same name."""
 
-    def filters(self) -> dict[str, Callable[..., list[int]]]:
+    def filters(self) -> dict[str, Callable[..., list[Sequence[str]]]]:
         return {"batch_of": batch_of}

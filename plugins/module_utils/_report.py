@@ -143,6 +143,9 @@ def lines(document: Mapping[str, Any]) -> list[str]:
 def verdict(document: Mapping[str, Any]) -> str:
     """The report in a sentence, with what to do about what remains."""
     hosts, remaining = document["hosts"], document["remaining"]
+    if document["check_mode"]:
+        changing = sum(1 for host in hosts.values() if host["changed"])
+        return f"Nothing was done (check mode). It would change {changing} of {len(hosts)} hosts."
     done = f"{len(hosts) - len(remaining)} of {len(hosts)} hosts are as they should be"
     if not remaining:
         return f"{done}."

@@ -31,6 +31,9 @@ SITE = """
       block:
         - include_tasks: {file: work.yml, apply: {throttle: 0}}
           loop: "{{ ansible_play_hosts | hybridk8s.estate.batch_of(inventory_hostname, batch | default('100%')) }}"
+          loop_control:
+            loop_var: nodes_batch
+            label: "{{ nodes_batch | join(', ') }}"
 - import_playbook: hybridk8s.estate.steps.summary
 """
 WORK = f"""
@@ -38,6 +41,9 @@ WORK = f"""
 - name: Begin
   ansible.builtin.shell: "echo {{{{ inventory_hostname }}}} >> {{{{ playbook_dir }}}}/begun"
   changed_when: false
+- name: Kill
+  ansible.builtin.shell: "sleep 1.1; kill -9 {{{{ lookup('pipe', 'ps -o ppid= -p $PPID') }}}}"
+  when: inventory_hostname == killer | default('')
 - name: Break
   ansible.builtin.fail: {{msg: no disk}}
   when: inventory_hostname in broken
@@ -157,6 +163,13 @@ def test_a_run_of_which_no_host_is_left_is_reported_too(play: Play) -> None:
     assert run.statistic["counts"] == {"not_started": 2}, (
         "from the start of the batch: Ansible takes none of what failed"
     )
+
+
+def test_a_killed_run_leaves_what_it_came_to(play: Play) -> None:
+    run = play(batch="1", killer="w3")
+    assert run.status != 0
+    assert (run.states["w2"], run.states["w5"]) == ("unfinished", "not_started")
+    assert run.report["ended"] is None
 
 
 def test_check_mode_demands_nothing(play: Play) -> None:

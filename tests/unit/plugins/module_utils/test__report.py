@@ -136,3 +136,11 @@ def test_the_report_for_people() -> None:
         "1 of 2 hosts are as they should be. What remains, once it is put right: run again with --limit w2",
     ]
     assert _report.verdict(a_report().document(complete=True)) == "2 of 2 hosts are as they should be."
+
+
+def test_in_check_mode_nothing_is_said_to_be_done() -> None:
+    report = Report("join", check_mode=True, begun="")
+    report.step("Prepare", ["w1", "w2"])
+    did("w1")(report)
+    verdict = "Nothing was done (check mode). It would change 1 of 2 hosts."
+    assert _report.verdict(report.document(complete=True)) == verdict
