@@ -10,6 +10,7 @@ name: no table is flushed, no chain, route or file of others is changed.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm_host import Host
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm_state import (
+    CA,
     ETCD_DATA,
     KUBEADM_FILES,
     KUBELET_CONFIG,
@@ -28,11 +30,39 @@ KUBEADM_PATHS = (*KUBEADM_FILES, "/etc/kubernetes/pki")
 KUBEADM_CONTENTS = ("/var/lib/kubelet", "/var/lib/etcd")
 _CNI_CONF = "/etc/cni/net.d"
 _CNI_NAMES = re.compile(r"calico|terway|flannel|cilium")
-_STATE_DIRECTORIES = ("/var/lib/cni", "/run/calico", "/var/lib/calico")
+_CNI_PROGRAMS = "/opt/cni/bin"
+# What the network's own pod puts there; it brings the reference plugins along.
+_CNI_INSTALLED = {
+    "calico": (
+        "bandwidth",
+        "calico",
+        "calico-ipam",
+        "flannel",
+        "host-local",
+        "install",
+        "loopback",
+        "portmap",
+        "tuning",
+    ),
+    "terway": ("cilium-cni", "terway"),
+}
+_STATE_DIRECTORIES = ("/var/lib/cni", "/run/calico", "/var/lib/calico", "/run/nodeagent", "/run/eni")
+# Drivers of volumes that people install; without any the kubelet leaves empty directories.
+_VOLUME_DRIVERS = "/usr/libexec/kubernetes"
+_CGROUPS = "/sys/fs/cgroup"
+_CGROUP = "kubepods"
+_LOGS = ("/var/log/pods", "/var/log/containers", "/var/log/calico")
+_HOMES = "/home"
+_KUBECTL = ".kube"
 _MOUNT_PARENTS = ("/var/lib/kubelet", "/run/calico")
 _BPF = ("/sys/fs/bpf/calico", "/sys/fs/bpf/tc")
 _LINKS = re.compile(r"^(cali[0-9a-f]+|vxlan\.calico|vxlan-v6\.calico|wireguard\.cali|wg-v6\.cali|kube-ipvs0)$")
 _TUNNEL = "tunl0"
+_IPVS_LINK = "kube-ipvs0"
+# Terway's rules of a pod: toward it, and from it by a table of its network interface.
+_TERWAY_TO_POD = 512
+_TERWAY_FROM_POD = 2048
+_TERWAY_TABLES = 1000
 _NFT_TABLES = frozenset(["kube-proxy", "calico"])
 _IPSETS = re.compile(r"^(KUBE-|cali[46]0)")
 _OUR_CHAIN = re.compile(r"^(KUBE-|cali-)")
@@ -62,15 +92,29 @@ def leftovers(host: Host, whole: bool = False) -> list[Leftover]:
     links = _links(host)
     return [
         *(Leftover("unmount below", path) for path in _MOUNT_PARENTS if _mounted(host, path)),
+        *(Leftover("delete virtual service", service) for service in _virtual_services(host, links)),
         *(Leftover("delete link", name) for name in links if _LINKS.match(name)),
         *([Leftover("clear link", _TUNNEL)] if _tunnel_is_up(host, links) else []),
         *(Leftover("flush routes", family) for family in _bird_routes(host, links)),
+        *_terway_rules(host),
         *(Leftover("delete chains", program) for program in _packet_filters(host) if _removal(host, program)),
         *(Leftover("delete nft table", table) for table in _nft_tables(host)),
         *(Leftover("destroy ipset", name) for name in _ipsets(host)),
         *(Leftover("remove", path) for path in _paths(host, whole)),
+        *(Leftover("remove cgroup", path) for path in (_cgroups(host) if whole else ())),
         *(Leftover("empty", path) for path in KUBEADM_CONTENTS if host.entries(path)),
     ]
+
+
+def copied_credentials(host: Host) -> list[Leftover]:
+    """Copies of this cluster's kubeconfig that people made, told by the cluster's authority. They go before kubeadm
+    removes that."""
+    authority = host.read(CA).encode()
+    if not authority:
+        return []
+    mark = base64.b64encode(authority).decode()
+    copies = [f"{home}/{_KUBECTL}/config" for home in _homes(host)]
+    return [Leftover("remove", path) for path in copies if mark in host.read(path)]
 
 
 def kubeadm_was_here(host: Host) -> bool:
@@ -147,6 +191,36 @@ def _bird_routes(host: Host, links: Sequence[str]) -> list[str]:
     return [family for family in ("-4", "-6") if _json(host, ["ip", "-j", family, "route", "show", "proto", "bird"])]
 
 
+def _virtual_services(host: Host, links: Sequence[str]) -> list[str]:
+    """IPVS services at the addresses of kube-proxy's own link; others balance with IPVS too."""
+    if _IPVS_LINK not in links or not _installed(host, "ipvsadm"):
+        return []
+    shown = _json(host, ["ip", "-j", "address", "show", "dev", _IPVS_LINK])
+    addresses = {entry.get("local") for link in shown for entry in _entries(link.get("addr_info"))}
+    saved = host.run(["ipvsadm", "--save", "--numeric"], timeout=_TIMEOUT).stdout.splitlines()
+    services = [line.split()[1:3] for line in saved if line.startswith("-A ")]
+    return [" ".join(words) for words in services if words[1].rpartition(":")[0].strip("[]") in addresses]
+
+
+def _entries(value: object) -> list[dict[str, object]]:
+    return value if isinstance(value, list) else []
+
+
+def _terway_rules(host: Host) -> list[Leftover]:
+    """The rules of Terway's pods and the tables that these lead to, provided that Terway was here."""
+    if not any(host.has(path) for path in ("/run/eni", "/var/lib/cni/terway")):
+        return []
+    found: list[Leftover] = []
+    for rule in _json(host, ["ip", "-j", "rule", "show"]):
+        table = str(rule.get("table", ""))
+        if rule.get("priority") == _TERWAY_TO_POD and table == "main" and "dst" in rule:
+            found.append(Leftover("delete rule", f"priority {_TERWAY_TO_POD} to {rule['dst']} table main"))
+        if rule.get("priority") == _TERWAY_FROM_POD and table.isdigit() and int(table) > _TERWAY_TABLES:
+            found.append(Leftover("delete rule", f"priority {_TERWAY_FROM_POD} from {rule.get('src')} table {table}"))
+            found.append(Leftover("flush table", table))
+    return list(dict.fromkeys(found))
+
+
 def _packet_filters(host: Host) -> list[str]:
     """The iptables programs to ask. The legacy ones create their tables when asked, so only where these exist."""
     programs: list[str] = []
@@ -186,7 +260,38 @@ def _ipsets(host: Host) -> list[str]:
 def _paths(host: Host, whole: bool) -> list[str]:
     cni = [f"{_CNI_CONF}/{name}" for name in host.entries(_CNI_CONF) if _CNI_NAMES.search(name)]
     kubernetes = ["/etc/kubernetes"] if whole else list(KUBEADM_PATHS)
-    return [path for path in (*cni, *_STATE_DIRECTORIES, *_BPF, *kubernetes) if _holds(host, path)]
+    used = [*_cni_programs(host), *_LOGS, *_kubectl_remains(host), *_volume_drivers(host)] if whole else []
+    return [path for path in (*cni, *_STATE_DIRECTORIES, *_BPF, *kubernetes, *used) if _holds(host, path)]
+
+
+def _cni_programs(host: Host) -> list[str]:
+    """What a network's pod installed, and the directory when it holds nothing else."""
+    present = set(host.entries(_CNI_PROGRAMS))
+    installed = {name for mark, names in _CNI_INSTALLED.items() if mark in present for name in names if name in present}
+    if installed == present:
+        return [_CNI_PROGRAMS]
+    return [f"{_CNI_PROGRAMS}/{name}" for name in sorted(installed)]
+
+
+def _kubectl_remains(host: Host) -> list[str]:
+    """kubectl's caches; the whole directory where a person put nothing else into it."""
+    directories = [f"{home}/{_KUBECTL}" for home in _homes(host)]
+    return [path if set(host.entries(path)) <= {"cache"} else f"{path}/cache" for path in directories]
+
+
+def _volume_drivers(host: Host) -> list[str]:
+    """The directories for drivers of volumes, where there is none."""
+    return [] if any(files for _path, _below, files in os.walk(host.path(_VOLUME_DRIVERS))) else [_VOLUME_DRIVERS]
+
+
+def _cgroups(host: Host) -> list[str]:
+    """The kubelet's control groups: one (version 2), or one a controller."""
+    controllers = [_CGROUPS, *(f"{_CGROUPS}/{name}" for name in host.entries(_CGROUPS))]
+    return [f"{path}/{name}" for path in controllers for name in host.entries(path) if name.startswith(_CGROUP)]
+
+
+def _homes(host: Host) -> list[str]:
+    return ["/root", *(f"{_HOMES}/{name}" for name in host.entries(_HOMES))]
 
 
 def _holds(host: Host, path: str) -> bool:
@@ -210,7 +315,8 @@ def _command(*argv: str) -> Callable[[Host, str], None]:
 
 
 _GONE = re.compile(
-    r"Cannot find device|does not exist|No such (file|process|device)|not mounted|not found|no mount point", re.I
+    r"Cannot find device|does not exist|No such (file|process|device|service)|not mounted|not found|no mount point",
+    re.I,
 )
 
 
@@ -251,8 +357,21 @@ def _remove(host: Host, target: str) -> None:
         raise Failure(f"{target} cannot be removed: {error}") from error
 
 
+def _remove_cgroup(host: Host, target: str) -> None:
+    """A group goes when it and those below it have no process; its files are the kernel's."""
+    groups = [directory for directory, _below, _files in os.walk(host.path(target), topdown=False)]
+    try:
+        for group in groups:
+            os.rmdir(group)
+    except OSError as error:
+        raise Failure(f"{target} still has processes; look at its cgroup.procs: {error}") from error
+
+
 _REMOVERS: dict[str, Callable[[Host, str], None]] = {
     "unmount below": _unmount,
+    "delete virtual service": _command("ipvsadm", "--delete-service", "{*}"),
+    "delete rule": _command("ip", "rule", "delete", "{*}"),
+    "flush table": _command("ip", "route", "flush", "table", "{}"),
     "delete link": _command("ip", "link", "delete", "{}"),
     "clear link": _clear_tunnel,
     "flush routes": _command("ip", "{}", "route", "flush", "proto", "bird"),
@@ -260,5 +379,6 @@ _REMOVERS: dict[str, Callable[[Host, str], None]] = {
     "delete nft table": _command("nft", "delete", "table", "{*}"),
     "destroy ipset": _command("ipset", "destroy", "{}"),
     "remove": _remove,
+    "remove cgroup": _remove_cgroup,
     "empty": _empty,
 }

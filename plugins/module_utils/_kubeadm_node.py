@@ -36,12 +36,14 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm_host imp
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm_leftovers import (
     Leftover,
+    copied_credentials,
     kubeadm_was_here,
     leftovers,
     remove_leftover,
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm_state import (
     API_MANIFEST,
+    CA,
     EVIDENCE,
     FOREIGN,
     HALF,
@@ -63,7 +65,6 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 BOOTSTRAP_CONF = "/etc/kubernetes/bootstrap-kubelet.conf"
 ADMIN_CONF = "/etc/kubernetes/admin.conf"
 SUPER_ADMIN_CONF = "/etc/kubernetes/super-admin.conf"
-CA = "/etc/kubernetes/pki/ca.crt"
 ROLE_LABEL = "node-role.kubernetes.io/control-plane"
 
 # What `kubeadm init` has behind it once its API answers; the phases left are idempotent.
@@ -137,7 +138,8 @@ def plan(host: Host, request: Request, seen: Observation, decision: Decision) ->
 def _clean_steps(host: Host, request: Request, seen: Observation, decision: Decision) -> list[Step]:
     found = _found(request, seen)
     steps = [Step("reset", "kubeadm", decision.reason)] if kubeadm_was_here(host) else []
-    for leftover in leftovers(host, whole=request.state == "absent"):
+    copies = copied_credentials(host) if request.state == "absent" else []
+    for leftover in (*copies, *leftovers(host, whole=request.state == "absent")):
         if leftover.key not in found:
             steps.append(Step(leftover.action, leftover.target, "left by Kubernetes"))
     if host.has(MARKER) and not steps:
@@ -246,6 +248,8 @@ class _Work:
         marker = read_marker(self.host)
         if marker is None:
             write_marker(self.host, Marker("reset", _now(), self._version()))
+        for copy in copied_credentials(self.host) if self.request.state == "absent" else ():
+            remove_leftover(self.host, copy)
         if kubeadm_was_here(self.host):
             self._reset(marker)
         for _attempt in range(2):

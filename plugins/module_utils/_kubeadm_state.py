@@ -31,6 +31,7 @@ KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
 API_MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 ETCD_DATA = "/var/lib/etcd/member"
+CA = "/etc/kubernetes/pki/ca.crt"
 MANIFESTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
 KUBEADM_FILES = (
     *(

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from ansible_collections.hybridk8s.estate.plugins.module_utils._selector import node_selected, selects
 
 Object = dict[str, Any]
 
@@ -15,12 +17,6 @@ DAEMONSETS = "/apis/apps/v1/daemonsets"
 CONTROL_PLANE_PODS = "/api/v1/namespaces/kube-system/pods"
 CONTROL_PLANE_SELECTOR = "tier=control-plane"
 _CRITICAL = "system-node-critical"
-_OPERATORS: dict[str, Callable[[str | None, Sequence[str]], bool]] = {
-    "In": lambda has, values: has in values,
-    "NotIn": lambda has, values: has not in values,
-    "Exists": lambda has, _values: has is not None,
-    "DoesNotExist": lambda has, _values: has is None,
-}
 
 
 def images_of(templates: Iterable[Object]) -> set[str]:
@@ -37,24 +33,13 @@ def critical_specs(daemonsets: Iterable[Object], name: str, labels: Mapping[str,
     priority, network and proxy. Others may be large, and no pod waits for them."""
     own = {"kubernetes.io/os": "linux", "kubernetes.io/hostname": name, **labels}
     specs = [daemonset["spec"]["template"]["spec"] for daemonset in daemonsets]
-    return [spec for spec in specs if spec.get("priorityClassName") == _CRITICAL and goes_to(spec, own)]
+    return [spec for spec in specs if spec.get("priorityClassName") == _CRITICAL and goes_to(spec, name, own)]
 
 
-def goes_to(spec: Object, labels: Mapping[str, str]) -> bool:
-    """Whether node selector and required affinity of a pod let it come to a node of these labels. What compares
-    numbers or fields is taken as met."""
-    selector = spec.get("nodeSelector") or {}
-    if any(labels.get(key) != value for key, value in selector.items()):
+def goes_to(spec: Object, name: str, labels: Mapping[str, str]) -> bool:
+    """Whether node selector and required affinity of a pod let it come to a node of this name and these labels."""
+    if not selects({"matchLabels": spec.get("nodeSelector") or {}}, labels):
         return False
     affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
-    terms = required.get("nodeSelectorTerms")
-    return not terms or any(_meets(term, labels) for term in terms)
-
-
-def _meets(term: Object, labels: Mapping[str, str]) -> bool:
-    return all(
-        _OPERATORS[one["operator"]](labels.get(one["key"]), one.get("values") or ())
-        for one in term.get("matchExpressions") or ()
-        if one["operator"] in _OPERATORS
-    )
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    return required is None or node_selected(required, name, labels)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -74,41 +74,72 @@ def run_until(point: KillPoint, name: str, *arguments: str, timeout: float = 180
 
     Raises DriveError when the playbook ended before: then nothing was interrupted.
     """
-    process = subprocess.Popen(
-        playbook_command(name, *arguments),
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        start_new_session=True,
-    )
-    output: list[str] = []
-    reached = threading.Event()
-
-    def read() -> None:
-        seen = 0
-        for line in process.stdout or ():
-            output.append(line)
-            seen += tasks_of(line) == (point.task,)
-            if seen == point.occurrence:
-                reached.set()
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    deadline = time.monotonic() + timeout
-    while process.poll() is None and not reached.wait(0.1) and time.monotonic() < deadline:
-        pass
-    if reached.is_set():
-        _wait(process, point.delay)
-    status = process.poll()
+    running = _Running(point, name, arguments)
+    ended = running.reach(timeout) is None
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    reader.join(10)
-    if status is not None or not reached.is_set():
-        raise DriveError(f"{name} was not interrupted {point}: exit {status}\n{''.join(output)}")
-    return "".join(output)
+        os.killpg(running.process.pid, signal.SIGKILL)
+    output = running.finish(timeout)
+    if ended:
+        raise DriveError(f"{name} was not interrupted {point}: exit {running.process.returncode}\n{output}")
+    return output
+
+
+def run_through(
+    point: KillPoint, act: Callable[[], object], name: str, *arguments: str, timeout: float = 1800
+) -> tuple[int, str]:
+    """Run a playbook to its end, and do something at the point; its exit status and output.
+
+    Raises DriveError when the playbook ended before.
+    """
+    running = _Running(point, name, arguments)
+    if running.reach(timeout) is None:
+        raise DriveError(f"{name} ended before {point}\n{running.finish(timeout)}")
+    act()
+    output = running.finish(timeout)
+    return running.process.returncode, output
+
+
+class _Running:
+    """A playbook that is watched for its point."""
+
+    def __init__(self, point: KillPoint, name: str, arguments: Sequence[str]) -> None:
+        self._point = point
+        self._output: list[str] = []
+        self._reached = threading.Event()
+        self.process = subprocess.Popen(
+            playbook_command(name, *arguments),
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        seen = 0
+        for line in self.process.stdout or ():
+            self._output.append(line)
+            seen += tasks_of(line) == (self._point.task,)
+            if seen == self._point.occurrence:
+                self._reached.set()
+
+    def reach(self, timeout: float) -> KillPoint | None:
+        """Wait for the point; None when the playbook ends before, or the time."""
+        deadline = time.monotonic() + timeout
+        while self.process.poll() is None and not self._reached.wait(0.1) and time.monotonic() < deadline:
+            pass
+        if self._reached.is_set():
+            _wait(self.process, self._point.delay)
+        return self._point if self._reached.is_set() and self.process.poll() is None else None
+
+    def finish(self, timeout: float) -> str:
+        """Wait for the end; everything that was printed."""
+        self.process.wait(timeout)
+        self._reader.join(10)
+        return "".join(self._output)
 
 
 def _wait(process: subprocess.Popen[str], seconds: float) -> None:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run molecule's flows inside the lab's control station, on hosts as the lab first boots them:
-#   tests/flows/run.sh default join interrupted ha
+#   tests/flows/run.sh default join reinit interrupted ha
 # The flows take the checkout's lab for themselves: one that is up is taken down before and after. FLOW_KEEP=1 leaves it.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit

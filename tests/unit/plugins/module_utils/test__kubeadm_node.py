@@ -27,6 +27,7 @@ from tests.unit.plugins.module_utils.kubeadm_machine import (
     CA_PEM,
     CONTROL_PLANE_FILES,
     DISCOVERY,
+    KUBECONFIG,
     LIST,
     REMOVE,
     SILENT,
@@ -638,6 +639,20 @@ def test_the_plan_of_a_removal_is_what_is_done(machine):
         "remove /etc/kubernetes",
         "empty /var/lib/kubelet",
     ]
+
+
+def test_copies_of_the_credentials_go_while_the_authority_tells_them(machine):
+    machine.put(WORKER_FILES, {"/root/.kube/config": KUBECONFIG, "/home/ann/.kube/config": "another cluster's"})
+    planned = run(machine, ABSENT, check=True)
+    machine.effects["reset"] = fails("containerd is silent")
+    with pytest.raises(Failure, match="containerd is silent"):
+        run(machine, ABSENT)
+    assert not machine.has("/root/.kube/config")
+    assert "remove /root/.kube/config" in [f"{step.action} {step.target}" for step in planned.steps]
+    del machine.effects["reset"]
+    run(machine, ABSENT)
+    assert not machine.has("/root/.kube")
+    assert machine.has("/home/ann/.kube/config")
 
 
 def test_what_others_left_is_removed_on_request_only(machine):

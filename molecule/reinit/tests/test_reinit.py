@@ -1,0 +1,125 @@
+"""A host that left Kubernetes shows no more of it than one that never saw it, however often it comes and goes."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.flows import proof, traces
+from tests.flows.drive import booted, eventually, inventory, kubectl, lab, playbook
+
+REINITS = int(os.environ.get("HYBRIDK8S_REINITS", "2"))
+CONFIRM = f"confirm_estate={inventory().shared('estate_name')}"
+
+
+@pytest.fixture(scope="module")
+def host():
+    """A worker on a disk that nothing was ever installed on."""
+    spare = inventory().hosts_of("workers")[-1]
+    kubectl("delete", "node", spare, "--ignore-not-found")
+    lab("wipe", spare)
+    lab("boot", spare)
+    return spare
+
+
+@pytest.fixture(scope="module")
+def fresh(host):
+    lines = traces.record(host)
+    assert len(lines) > 1000, "a host that says nothing proves nothing"
+    return lines
+
+
+@pytest.fixture(scope="module")
+def joined(host, fresh):
+    run = playbook("join", f"--limit={host}")
+    assert run.status == 0, run.output
+    proof.deploy()
+    assert host in {pod["spec"]["nodeName"] for pod in proof.web_pods()}
+    return run
+
+
+@pytest.fixture(scope="module")
+def first_reset(host, joined):
+    run = playbook("reset", f"--limit={host}", f"--extra-vars={CONFIRM}")
+    assert run.status == 0, run.output
+    return traces.record(host)
+
+
+def test_a_reset_leaves_only_what_is_listed(first_reset, fresh):
+    difference = traces.difference(fresh, first_reset, traces.kept())
+
+    assert not difference, str(difference)
+
+
+def test_a_reset_of_a_host_that_left_changes_nothing(host, first_reset):
+    again = playbook("reset", f"--limit={host}", f"--extra-vars={CONFIRM}")
+
+    assert again.status == 0, again.output
+    assert again.hosts_with("changed") == set(), again.output
+
+
+def test_without_a_confirmation_nothing_is_touched(host, first_reset):
+    for arguments in ([f"--limit={host}"], [f"--limit={host}", "--extra-vars=confirm_estate=other"]):
+        run = playbook("reinit", *arguments)
+        assert run.status != 0
+        assert "Nothing was changed: name the hosts and the estate" in run.output
+
+
+@pytest.fixture(scope="module")
+def reinits(host, first_reset):
+    for number in range(REINITS):
+        run = playbook("reinit", f"--limit={host}", f"--extra-vars={CONFIRM}")
+        assert run.status == 0, run.output
+        assert node(host).schedulable
+        print(f"reinit {number + 1} of {REINITS}: {run.seconds:.0f} s, {run.cpu_seconds:.1f} CPU-s")
+
+
+def node(name):
+    return next((node for node in proof.nodes() if node.name == name and node.ready), None)
+
+
+def test_each_time_it_is_a_node_that_answers(host, reinits):
+    eventually(lambda: host in {pod["spec"]["nodeName"] for pod in proof.web_pods()}, 120, f"a web server on {host}")
+    pod = next(pod for pod in proof.web_pods() if pod["spec"]["nodeName"] == host)
+
+    assert proof.ask(pod).node == host
+
+
+def test_nothing_is_left_and_nothing_has_grown_in_the_end(host, reinits, first_reset):
+    run = playbook("reset", f"--limit={host}", f"--extra-vars={CONFIRM}")
+    assert run.status == 0, run.output
+
+    difference = traces.difference(first_reset, traces.record(host))
+
+    assert not difference, str(difference)
+
+
+def test_a_reflector_peers_again(reinits):
+    reflector = booted("route_reflectors")[-1]
+    run = playbook("reinit", f"--limit={reflector}", f"--extra-vars={CONFIRM}")
+
+    assert run.status == 0, run.output
+    eventually(lambda: all(session.established for session in proof.sessions()), 60, "every BGP session is up")
+    for switch in booted("switches"):
+        eventually(lambda switch=switch: not proof.missing_blocks(switch), 60, f"{switch} has every pod block")
+
+
+def test_nobody_goes_before_the_successor_is_there(host, reinits):
+    old = next(one for one in booted("workers") if one not in (host, *inventory().hosts_of("route_reflectors")))
+    arguments = [f"--limit={host},{old}", f"--extra-vars={CONFIRM} retire={old}"]
+    lab("kill", host)
+    failed = playbook("replace", *arguments)
+    assert failed.status != 0
+    assert failed.hosts_with("unreachable") == {host}, failed.output
+    assert node(old).schedulable
+    lab("boot", host)
+
+    run = playbook("replace", *arguments)
+
+    assert run.status == 0, run.output
+    assert node(host).schedulable
+    assert old not in {one.name for one in proof.nodes()}
+    again = playbook("replace", *arguments)
+    assert again.status == 0, again.output
+    assert again.hosts_with("changed") == set(), again.output
