@@ -5,7 +5,7 @@ SHELL := bash
 CACHE ?= $(or $(HYBRIDK8S_CACHE),$(HOME)/.cache/hybridk8s-estate)
 VENV_KEY := $(firstword $(shell sha256sum requirements/dev.lock))
 VENV := $(CACHE)/venv-$(VENV_KEY)
-FLOWS ?= default join reinit ha
+FLOWS ?= default join reinit ha remove
 STAGES := lint unit build sanity components integration molecule
 export ANSIBLE_CONFIG := ansible.cfg
 export PATH := $(CURDIR)/.cache/venv/bin:$(PATH)
@@ -26,7 +26,7 @@ test: venv ## every test, the fast ones first
 
 test-all: export HYBRIDK8S_INTERRUPTIONS := 10
 test-all: export HYBRIDK8S_REINITS := 10
-test-all: export FLOWS := default join reinit interrupted ha
+test-all: export FLOWS := default join reinit interrupted ha remove
 test-all: test ## as `make test`, and ten interrupted installations, and ten times a host out and in again
 
 lint: venv ## ruff, mypy, yamllint, ansible-lint, the changelog
@@ -48,7 +48,7 @@ integration: venv components ## the modules against a real API server
 	@python -m tests.lab.build --only kwok
 	@pytest tests/integration
 
-molecule: venv components ## the flows on the lab: FLOWS="default join reinit interrupted ha"
+molecule: venv components ## the flows on the lab: FLOWS="default join reinit interrupted ha remove"
 	@bash tests/flows/run.sh $(FLOWS)
 
 bench: venv components ## what first run, second run, check and join cost, into docs/benchmarks.md

@@ -138,7 +138,11 @@ def _nodes(task: Any, outcome: Mapping[str, Any]) -> Mapping[str, Mapping[str, A
     nodes = outcome.get("nodes")
     if not _action(task).startswith(COLLECTION) or not isinstance(nodes, Mapping):
         return {}
-    return {name: node for name, node in nodes.items() if isinstance(node, Mapping) and "state" in node}
+    told = {name: node for name, node in nodes.items() if isinstance(node, Mapping) and "state" in node}
+    if not task.check_mode or context.CLIARGS.get("check"):
+        return told
+    # A look ahead in a run that is none: what would go well is no news.
+    return {name: {**node, "changed": False} for name, node in told.items() if node["state"] not in _report.DONE}
 
 
 def _steps(outcome: Mapping[str, Any]) -> list[str]:

@@ -45,6 +45,8 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGER = "hybridk8s.estate"
 
 IS_REFLECTOR = f"{REFLECTOR_LABEL} == 'true'"
+# The same for the API's label selectors, which have a syntax of their own.
+IS_REFLECTOR_QUERY = f"{REFLECTOR_LABEL}=true"
 IS_CLIENT = f"{REFLECTOR_LABEL} != 'true' && {NODE_CLASS_LABEL} != '{CLOUD_VM}'"
 # Longer than a calico-node takes to be replaced: peers keep its routes for so long (domain facts A4).
 RESTART_TIME = "2m0s"

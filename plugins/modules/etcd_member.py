@@ -12,8 +12,7 @@ description:
   - Runs on a living control plane whose etcd kubeadm made, and asks that etcd. The hosts that go are not contacted.
   - Members go one after the other, each only if a majority of the voting members serves before it and of the others
     serves without it. After each, the module waits until that is so.
-  - A member that still answers belongs to a host that is alive, and is refused unless O(members[].left) says that it
-    goes.
+  - A member that still answers belongs to a host that is alive, and is refused unless O(left) names it.
   - Where etcd does not run on the control planes there is nothing to do.
 author: hybridk8s.estate authors (@hybridk8s)
 attributes:
@@ -24,23 +23,20 @@ attributes:
     description: Whether the module shows what it changes.
     support: full
 options:
-  members:
-    description: The hosts whose members are to go, in this order. One without a member is no error.
+  names:
+    description: The nodes whose members are to go, in this order. One without a member is no error.
     type: list
-    elements: dict
+    elements: str
     required: true
-    suboptions:
-      name:
-        description: Name of the node, which is the name of its member.
-        type: str
-        required: true
-      address:
-        description: Its address, by which a member is found that never started and so has no name.
-        type: str
-      left:
-        description: Whether the member goes although it still answers.
-        type: bool
-        default: false
+  addresses:
+    description: Their addresses by name, by which a member is found that never started and so has no name.
+    type: dict
+    default: {}
+  left:
+    description: Those of O(names) whose members go although they still answer, as their hosts leave.
+    type: list
+    elements: str
+    default: []
   on_failure:
     description: Whether the module fails when a member could not go, or only reports it in RV(nodes).
     type: str
@@ -58,7 +54,8 @@ seealso:
 EXAMPLES = r"""
 - name: Take the member of a dead control plane out
   hybridk8s.estate.etcd_member:
-    members: [{name: cp1, address: 10.20.1.11}]
+    names: [cp1]
+    addresses: {cp1: 10.20.1.11}
   delegate_to: cp2
 """
 
@@ -103,13 +100,10 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm_host imp
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm_state import Failure
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import result
 
-MEMBER = {
-    "name": {"type": "str", "required": True},
-    "address": {"type": "str"},
-    "left": {"type": "bool", "default": False},
-}
 ARGUMENTS = {
-    "members": {"type": "list", "elements": "dict", "required": True, "options": MEMBER},
+    "names": {"type": "list", "elements": "str", "required": True},
+    "addresses": {"type": "dict", "default": {}},
+    "left": {"type": "list", "elements": "str", "default": []},
     "on_failure": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
     "timeout": {"type": "int", "default": 60},
 }
@@ -118,7 +112,7 @@ ARGUMENTS = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
-    wanted = [Going(entry["name"], entry["address"] or "", entry["left"]) for entry in params["members"]]
+    wanted = [Going(name, params["addresses"].get(name, ""), name in params["left"]) for name in params["names"]]
     try:
         outcome = Cluster(Host(), params["timeout"]).remove(wanted, module.check_mode)
     except (Failure, OSError) as error:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run molecule's flows inside the lab's control station, on hosts as the lab first boots them:
-#   tests/flows/run.sh default join reinit interrupted ha
+#   tests/flows/run.sh default join reinit interrupted ha remove
 # The flows take the checkout's lab for themselves: one that is up is taken down before and after. FLOW_KEEP=1 leaves it.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
@@ -23,10 +23,13 @@ run_on() {
 }
 
 status=0
-lab_flows=() ha_flow=()
+lab_flows=() ha_flows=()
 for flow in "$@"; do
-  if [ "$flow" = ha ]; then ha_flow=(--scenario-name ha); else lab_flows+=(--scenario-name "$flow"); fi
+  case $flow in
+    ha | remove) ha_flows+=(--scenario-name "$flow") ;;
+    *) lab_flows+=(--scenario-name "$flow") ;;
+  esac
 done
 [ "${#lab_flows[@]}" -eq 0 ] || run_on inventories/lab "${lab_flows[@]}" || status=1
-[ "${#ha_flow[@]}" -eq 0 ] || run_on inventories/example_three_racks "${ha_flow[@]}" || status=1
+[ "${#ha_flows[@]}" -eq 0 ] || run_on inventories/example_three_racks "${ha_flows[@]}" || status=1
 exit "$status"

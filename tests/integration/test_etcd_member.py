@@ -22,9 +22,9 @@ def remove(cluster, monkeypatch, capsys):
     """Run the module on one of the control planes."""
 
     def call(on, *names, left=False, check=False, timeout=15):
-        members = [{"name": name, "address": cluster.addresses.get(name), "left": left} for name in names]
         monkeypatch.setattr(etcd_member, "Host", lambda: cluster.host(on))
-        arguments = {"members": members, "timeout": timeout, "_ansible_check_mode": check}
+        arguments = {"names": list(names), "addresses": cluster.addresses, "left": list(names) if left else []}
+        arguments |= {"timeout": timeout, "_ansible_check_mode": check}
         with patch_module_args(arguments), pytest.raises(SystemExit):
             etcd_member.main()
         return json.loads(capsys.readouterr().out)

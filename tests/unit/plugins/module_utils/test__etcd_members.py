@@ -209,7 +209,7 @@ def run(machine, capsys):
 
 
 def test_the_module_reports_members_and_quorum(run):
-    result = run(members=[{"name": "cp1"}])
+    result = run(names=["cp1"])
     assert (result["changed"], result["nodes"]["cp1"]) == (True, {"state": "removed", "message": "", "changed": True})
     assert result["quorum"] == {
         "before": {"voters": 3, "serving": 2, "needed": 2},
@@ -220,7 +220,7 @@ def test_the_module_reports_members_and_quorum(run):
 
 @pytest.mark.parametrize(("on_failure", "failed"), [("fail", True), ("report", False)])
 def test_the_module_fails_for_a_member_that_may_not_go_unless_told_to_report(run, on_failure, failed):
-    result = run(members=[{"name": "cp3"}], on_failure=on_failure)
+    result = run(names=["cp3"], on_failure=on_failure)
     assert result.get("failed", False) is failed
     assert result["nodes"]["cp3"]["state"] == "refused"
     assert "Bring another control plane up first" in result["nodes"]["cp3"]["message"]
@@ -229,4 +229,4 @@ def test_the_module_fails_for_a_member_that_may_not_go_unless_told_to_report(run
 
 def test_the_module_names_the_remedy_on_a_worker(machine, run):
     machine.take("/etc/kubernetes/manifests/etcd.yaml", "/etc/kubernetes/manifests/kube-apiserver.yaml")
-    assert "delegate_to" in run(members=[{"name": "cp1"}])["msg"]
+    assert "delegate_to" in run(names=["cp1"])["msg"]
