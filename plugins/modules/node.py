@@ -153,8 +153,8 @@ nodes:
           V(not_ready) when it was not Ready in time.
       type: str
       returned: always
-    message: {description: What was changed, or what is wrong, type: str, returned: always}
-    changed: {description: Whether it was changed, be it Ready or not, type: bool, returned: always}
+    message: {description: 'What was changed, or what is wrong', type: str, returned: always}
+    changed: {description: 'Whether it was changed, be it Ready or not', type: bool, returned: always}
   sample: {w1: {state: changed, message: label rack, changed: true}}
 steps:
   description: What was (or in check mode would be) changed, one entry a node.

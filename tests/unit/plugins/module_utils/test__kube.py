@@ -8,6 +8,8 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
+from itertools import chain, repeat
+from unittest.mock import Mock
 
 import pytest
 import urllib3
@@ -341,13 +343,8 @@ class Stream:
     headers = {}
 
     def __init__(self, *parts, status=200):
-        self.parts, self.status, self.closed = list(parts), status, False
-
-    def read1(self, _amount):
-        part = self.parts.pop(0) if self.parts else b""
-        if isinstance(part, Exception):
-            raise part
-        return part
+        self.status, self.closed = status, False
+        self.read1 = Mock(side_effect=chain(parts, repeat(b"")))
 
     def read(self):
         return b'{"message": "said"}'
