@@ -12,7 +12,8 @@ from tests.flows.drive import REPOSITORY, ssh
 DOCUMENT = REPOSITORY / "docs" / "reset.md"
 _ROW = re.compile(r"^\| `(?P<pattern>[^`]+)` \|", re.MULTILINE)
 # Each line begins with what kind of thing it is. What a machine moves by itself is left out: journals, times, the
-# session that records this. What containerd stores is named as containerd names it.
+# session that records this, a link's own address, which comes some seconds after the link. What containerd stores is
+# named as containerd names it.
 _SCRIPT = r"""
 exec 2>/dev/null
 export LC_ALL=C
@@ -35,7 +36,7 @@ ipset list -n | sed 's/^/ipset /'
 ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/link \1/'
 ip -o address | awk '{print "address", $2, $4}'
 ip -4 route show table all | sed 's/ *$//; s/^/route /'
-ip -6 route show table all | sed 's/ *$//; s/^/route6 /'
+ip -6 route show table all | grep -v '^local fe80:' | sed 's/ *$//; s/^/route6 /'
 { ip rule; ip -6 rule; } | sed 's/^/rule /'
 awk '{print "mount", $5, $(NF-2)}' /proc/self/mountinfo
 sysctl -a -r '^net\.' | grep -Ev 'random|nf_conntrack_count|\.stable_secret' | sed 's/^/sysctl /'
