@@ -301,7 +301,12 @@ class Run:
             failed_nodes=self.failed,
             not_ready=self.not_ready,
             requests=self.cluster.requests,
+            invocation=self._invocation(),
         )
+
+    def _invocation(self):
+        # Ansible echoes the arguments, which cost more than all else where there are a thousand nodes.
+        return {"module_args": {**self.module.params, "nodes": sorted(self.wishes)}}
 
     def _nodes(self):
         changes = {plan.name: plan.steps for plan in self.plans}

@@ -1,5 +1,7 @@
 """``make bench``: measure everything, print it as Markdown and keep it in docs/benchmarks.md.
 
+``make bench PARTS="node join"`` measures these alone and leaves the others' figures as they are.
+
 Exits with 1 when a run failed or changed what it had to leave alone, never because it was slow.
 """
 
@@ -7,18 +9,20 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from tests.bench import check, node, site
-from tests.bench.measure import Cost
+from tests.bench import check, join, node, site
 from tests.flows import drive
 
 INTRODUCTION = """# Benchmarks
 
-Written by `make bench`, which boots a lab, measures on it and takes it down. These are no tests: a slow run passes; one
-that fails, or that changes a converged estate, does not.
+Written by `make bench`, which boots a lab, measures on it and takes it down, and then goes on with clusters of kwok
+nodes (a real API server, etcd, controllers and scheduler). These are no tests: a slow run passes; one that fails, or
+that changes a converged estate, does not.
 
 - **controller CPU-s**: user and system seconds of `ansible-playbook` and of all it starts on the controller: its forks,
   the modules that talk to the API from there, ssh. No connection is open when a run begins. What hosts and switches
@@ -27,31 +31,73 @@ that fails, or that changes a converged estate, does not.
   machine's load average as the run began; above the number of cores, others were measuring or building beside us.
 - **tasks ok** and **tasks skipped** are as Ansible's recap counts them, for the worker that has most of them. **modules
   run on it** are those that ran on that host over ssh, for whichever host of the play.
-- **API requests** are those that the modules report.
+- **API requests** of whole runs are those that the modules report; elsewhere **requests** are those that the API server
+  counted, refused ones too.
 - Kubespray was measured elsewhere, on a machine of the same kind (2 shared cores), with one control plane and two
   workers; `?` is what nobody measured. Its figures are there for scale, not for their decimals.
 """
 
 
-def document(found: site.Measurement, checked: list[Cost]) -> Iterator[str]:
+@dataclass(frozen=True)
+class Part:
+    """A part of the document, and whether what it ran did what it is for."""
+
+    text: str
+    good: bool = True
+
+
+def _site() -> Part:
+    found = site.measured()
+    return Part("\n".join(site.sections(found)), found.good)
+
+
+def _check() -> Part:
+    costs = check.measured()
+    return Part("\n".join(check.sections(costs)), all(cost.good for cost in costs))
+
+
+def _node() -> Part:
+    return Part("\n".join(node.sections(node.measured())))
+
+
+def _join() -> Part:
+    return Part("\n".join(join.sections(join.measured())))
+
+
+PARTS: dict[str, Callable[[], Part]] = {"site": _site, "check": _check, "node": _node, "join": _join}
+_MARK = re.compile(r"^<!-- (\w+) -->$", re.MULTILINE)
+
+
+def kept(document: str) -> dict[str, str]:
+    """The parts of a document as it is, by name, each with the line that says when and where it was measured."""
+    marks = list(_MARK.finditer(document))
+    ends = [*(mark.start() for mark in marks[1:]), len(document)]
+    return {mark[1]: document[mark.start() : end].strip() for mark, end in zip(marks, ends, strict=True)}
+
+
+def marked(name: str, text: str) -> str:
+    """A part with the line that says when and where it was measured."""
     machine = f"{os.cpu_count()} cores ({platform.machine()}), Linux {platform.release()}"
-    yield INTRODUCTION
-    yield f"Measured on {datetime.now(timezone.utc):%Y-%m-%d} on {machine}.\n"
-    yield from site.sections(found)
-    yield ""
-    yield from check.sections(checked)
-    yield "\n## The module `node` on 1,000 nodes\n"
-    yield "Objects without kubelets on a real API server; client CPU is that of the module process.\n"
-    yield node.measured(1000)
+    day, load = datetime.now(timezone.utc), os.getloadavg()[0]
+    return f"<!-- {name} -->\n\nMeasured on {day:%Y-%m-%d} on {machine}; load {load:.0f} at the end.\n\n{text}".strip()
 
 
-def main() -> int:
-    found, checked = site.measured(), check.measured()
-    text = "\n".join(document(found, checked)) + "\n"
-    (drive.REPOSITORY / "docs" / "benchmarks.md").write_text(text, encoding="utf-8")
-    print(text)
-    return int(not (found.good and all(cost.good for cost in checked)))
+def main(names: list[str]) -> int:
+    if unknown := set(names) - set(PARTS):
+        print(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    path = drive.REPOSITORY / "docs" / "benchmarks.md"
+    parts = kept(path.read_text(encoding="utf-8"))
+    good = True
+    for name in names or PARTS:
+        part = PARTS[name]()
+        good = good and part.good
+        parts[name] = marked(name, part.text)
+        print(parts[name], flush=True)
+        document = [INTRODUCTION.strip(), *(parts[each] for each in PARTS if each in parts)]
+        path.write_text("\n\n".join(document) + "\n", encoding="utf-8")
+    return int(not good)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

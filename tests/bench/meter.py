@@ -24,7 +24,10 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 @dataclass(frozen=True)
 class Usage:
-    """Seconds; ``started`` is the time of day in seconds since 1970, ``load`` the machine's load average then."""
+    """Seconds; ``started`` is the time of day in seconds since 1970, ``load`` the machine's load average then.
+
+    ``peak`` is the memory in MB of the largest of the processes.
+    """
 
     status: int
     started: float
@@ -32,6 +35,7 @@ class Usage:
     user: float
     system: float
     load: float
+    peak: float
 
     @property
     def cpu(self) -> float:
@@ -46,7 +50,7 @@ def meter(command: list[str]) -> Usage:
     wall = time.monotonic() - clock
     _end_orphans()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Usage(status, started, wall, used.ru_utime, used.ru_stime, load)
+    return Usage(status, started, wall, used.ru_utime, used.ru_stime, load, used.ru_maxrss / 1024)
 
 
 def _end_orphans() -> None:

@@ -1,114 +1,182 @@
-"""What the module `node` costs on many nodes: labels, an annotation and a taint.
+"""What labels, an annotation and a taint cost on many nodes: the module `node`, kubectl and kubernetes.core in one run.
 
-The nodes are objects without kubelets on a real API server. Client CPU-seconds are those of the process less those of
-an empty module's: what is beside Ansible's own start.
+The nodes are objects of the size that kubelets make, on a real API server, which counts the requests.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, connect, parallel
-
+from tests.bench.api import ApiCost, cost_of, play_cost
 from tests.bench.markdown import table
+from tests.bench.peers import collections_path, kubectl
 from tests.integration.control_plane import ControlPlane
+from tests.integration.kwok_estate import KwokEstate
+from tests.integration.module_process import OURS, prepare
 
-RUNNER = """
-import importlib, json, sys
-from ansible.module_utils.testing import patch_module_args
-name, arguments = sys.argv[1], json.load(open(sys.argv[2]))
-module = importlib.import_module(name)
-with patch_module_args(arguments):
-    module.main()
-"""
+NODES = 1000
+# A second and more each, one after the other; they cost the same in any number.
+CORE_NODES = 10
+IMAGES = 50
 PING = "ansible.modules.ping"
-NODE = "ansible_collections.hybridk8s.estate.plugins.modules.node"
 
 
-def measured(count: int) -> str:
-    """A Markdown table."""
-    with tempfile.TemporaryDirectory() as directory, ControlPlane(Path(directory)) as plane:
-        cluster = connect(plane.kubeconfig)
-        names = [f"node-{number:04}" for number in range(count)]
-        made = parallel(lambda name: _register(cluster, name), names)
-        assert not [outcome for outcome in made if outcome.error]
-        base = _run(PING, {"data": "pong"}, Path(directory))
-        rows = []
-        for label, revision in (("all change", "1"), ("nothing to change", "1"), ("all change again", "2")):
-            before = plane.cpu_seconds("kube-apiserver")
-            nodes = [_wish(name, revision) for name in names]
-            run = _run(NODE, {"kubeconfig": plane.kubeconfig, "nodes": nodes}, Path(directory))
-            result = run["result"]
-            assert not result.get("failed"), result
-            rows.append(
-                (
-                    label,
-                    count,
-                    result["requests"],
-                    len(result["steps"]),
-                    f"{run['cpu'] - base['cpu']:.2f}",
-                    f"{run['cpu']:.2f}",
-                    f"{run['wall']:.1f}",
-                    f"{run['peak']:.0f}",
-                    f"{plane.cpu_seconds('kube-apiserver') - before:.1f}",
-                )
-            )
-    return table(
-        (
-            "node",
-            "nodes",
-            "requests",
-            "changed",
-            "client CPU-s",
-            "with start",
-            "wall s",
-            "peak MB",
-            "API server CPU-s",
-        ),
-        rows,
+@dataclass(frozen=True)
+class Row:
+    """A run on so many nodes; `cpu` is the client's CPU-seconds without the start of what it runs in."""
+
+    method: str
+    nodes: int
+    cost: ApiCost
+    cpu: float
+
+    @property
+    def cpu_per_node(self) -> float:
+        return self.cpu / self.nodes
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Each method twice: when all change, and when nothing is to change."""
+
+    ours: tuple[Row, Row]
+    module: tuple[Row, Row]
+    kubectl: tuple[Row, Row]
+    core: tuple[Row, Row]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return (*self.ours, *self.module, *self.kubectl, *self.core)
+
+
+def measured() -> Measurement:
+    """Run all of them on one API server, one after another."""
+    with tempfile.TemporaryDirectory() as work, ControlPlane(Path(work), audit=True) as plane:
+        names = KwokEstate(plane).add_nodes(NODES, images=IMAGES)
+        directory = Path(work)
+        kubeconfig = directory / "admin.conf"
+        kubeconfig.touch(mode=0o600)
+        kubeconfig.write_text(json.dumps(plane.kubeconfig))
+        return Measurement(
+            ours=_twice(lambda: _play(plane, directory, str(kubeconfig), names)),
+            module=_twice(lambda: _module(plane, directory, str(kubeconfig), names)),
+            kubectl=_twice(lambda: _kubectl(plane, str(kubeconfig))),
+            core=_twice(lambda: _core(plane, directory, str(kubeconfig), names[:CORE_NODES])),
+        )
+
+
+def _twice(run: Callable[[], Row]) -> tuple[Row, Row]:
+    return run(), run()
+
+
+def _play(plane: ControlPlane, directory: Path, kubeconfig: str, names: list[str]) -> Row:
+    variables = {"kubeconfig": kubeconfig, "nodes": [_wish(name, "ours") for name in names]}
+    node = {"hybridk8s.estate.node": {"nodes": "{{ nodes }}", "kubeconfig": "{{ kubeconfig }}"}}
+    start = play_cost(plane, directory, [{"ansible.builtin.ping": {}}], variables)
+    cost = play_cost(plane, directory, [node], variables)
+    return Row("a play with `node`", len(names), cost, cost.usage.cpu - start.usage.cpu)
+
+
+def _module(plane: ControlPlane, directory: Path, kubeconfig: str, names: list[str]) -> Row:
+    empty = prepare(PING, directory, data="pong")
+    start = cost_of(plane, empty.command, empty.environment)
+    wishes = [_wish(name, "module") for name in names]
+    ours = prepare(f"{OURS}node", directory, kubeconfig=kubeconfig, nodes=wishes)
+    cost = cost_of(plane, ours.command, ours.environment)
+    return Row("`node`, its process", len(names), cost, cost.usage.cpu - start.usage.cpu)
+
+
+def _kubectl(plane: ControlPlane, kubeconfig: str) -> Row:
+    wish = _wish("", "kubectl")
+    base = f"{kubectl()} --kubeconfig={kubeconfig}"
+    labels, annotations = (
+        " ".join(f"{key}={value}" for key, value in wish[kind].items()) for kind in ("labels", "annotations")
     )
+    taints = " ".join(f"{taint['key']}={taint['value']}:{taint['effect']}" for taint in wish["taints"])
+    commands = (
+        f"{base} label nodes --all --overwrite {labels}",
+        f"{base} annotate nodes --all --overwrite {annotations}",
+        f"{base} taint nodes --all --overwrite {taints}",
+    )
+    cost = cost_of(plane, ("sh", "-ec", "\n".join(commands)))
+    return Row("kubectl label, annotate, taint", NODES, cost, cost.usage.cpu)
 
 
-def _register(cluster: Cluster, name: str) -> None:
-    """A node of the size that kubelets make: about 10 KB, most of it images."""
-    labels = {"kubernetes.io/hostname": name}
-    cluster.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}})
-    images = [
+def _core(plane: ControlPlane, directory: Path, kubeconfig: str, names: list[str]) -> Row:
+    wish = _wish("", "core")
+    metadata = {"labels": wish["labels"], "annotations": wish["annotations"]}
+    node = {"kind": "Node", "name": "{{ item }}", "kubeconfig": kubeconfig}
+    tasks = [
         {
-            "names": [f"registry.example/team/image-{n}@sha256:{n:064}", f"registry.example/team/image-{n}:1.{n}"],
-            "sizeBytes": n,
-        }
-        for n in range(50)
+            "kubernetes.core.k8s": {**node, "state": "patched", "definition": {"metadata": metadata}},
+            "loop": "{{ names }}",
+        },
+        {
+            "kubernetes.core.k8s_taint": {"name": "{{ item }}", "kubeconfig": kubeconfig, "taints": wish["taints"]},
+            "loop": "{{ names }}",
+        },
     ]
-    cluster.merge(f"/api/v1/nodes/{name}/status", {"status": {"images": images}})
+    collections = collections_path()
+    start = play_cost(plane, directory, [{"ansible.builtin.ping": {}}], {"names": names}, collections)
+    cost = play_cost(plane, directory, tasks, {"names": names}, collections)
+    return Row("kubernetes.core k8s and k8s_taint, in loops", len(names), cost, cost.usage.cpu - start.usage.cpu)
 
 
-def _wish(name: str, revision: str) -> dict[str, Any]:
+def _wish(name: str, who: str) -> dict[str, Any]:
     return {
         "name": name,
-        "labels": {"rack": "r1", "io-class": "nvme", "revision": revision},
-        "annotations": {"example.com/revision": revision},
-        "taints": [{"key": "dedicated", "value": f"pool-{revision}", "effect": "NoSchedule"}],
+        "labels": {f"{who}-rack": "r1", f"{who}-io-class": "nvme", f"{who}-pool": "general"},
+        "annotations": {f"example.com/{who}": "1"},
+        "taints": [{"key": f"{who}-dedicated", "value": "batch", "effect": "PreferNoSchedule"}],
     }
 
 
-def _run(module: str, arguments: dict[str, Any], directory: Path) -> dict[str, Any]:
-    file = directory / "arguments.json"
-    file.write_text(json.dumps({**arguments, "_ansible_remote_tmp": str(directory)}))
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    command = [sys.executable, "-c", RUNNER, module, str(file)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    wall, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.stdout, done.stderr
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    # The largest child so far; the module is larger than what ran before it.
-    return {"result": json.loads(done.stdout), "cpu": cpu, "wall": wall, "peak": after.ru_maxrss / 1024}
+def sections(found: Measurement) -> Iterator[str]:
+    """The tables."""
+    yield f"## Three labels, an annotation and a taint on {NODES:,} nodes\n"
+    yield (
+        "Client CPU-s are those of the play less those of a play that only pings, with the same variables; the\n"
+        "process of the module is measured alone as well, less that of an empty one, since a play's memory is\n"
+        "Ansible's own. kubernetes.core has fewer nodes: it goes through them one by one.\n"
+    )
+    header = ("method", "", "nodes", "requests", "client CPU-s", "CPU-ms a node", "wall s", "peak MB", "server CPU-s")
+    yield table(header, [_line(row, index) for index, row in enumerate(found.rows)])
+    yield ""
+    yield table(("what", "target", "measured", ""), list(_targets(found)))
+
+
+def _line(row: Row, index: int) -> tuple[object, ...]:
+    return (
+        row.method,
+        "nothing to change" if index % 2 else "all change",
+        f"{row.nodes:,}",
+        f"{row.cost.requests:,}",
+        f"{row.cpu:.2f}",
+        f"{row.cpu_per_node * 1000:.2f}",
+        f"{row.cost.usage.wall:.1f}",
+        f"{row.cost.usage.peak:.0f}",
+        f"{row.cost.server_cpu:.1f}",
+    )
+
+
+def _targets(found: Measurement) -> Iterator[tuple[object, ...]]:
+    change, same = found.ours
+    rivals = zip(found.ours, found.core, strict=True)
+    less = min(core.cpu_per_node / ours.cpu_per_node for ours, core in rivals)
+    peak = max(row.cost.usage.peak for row in found.module)
+    kubectls = min(theirs.cpu / ours.cpu for ours, theirs in zip(found.ours, found.kubectl, strict=True))
+    for what, target, value, met in (
+        ("all change: requests", f"at most {NODES + 1:,}", change.cost.requests, change.cost.requests <= NODES + 1),
+        ("all change: client CPU-s", "at most 2", change.cpu, change.cpu <= 2),
+        ("nothing to change: requests", "at most 1", same.cost.requests, same.cost.requests <= 1),
+        ("nothing to change: client CPU-s", "at most 0.6", same.cpu, same.cpu <= 0.6),
+        ("kubernetes.core's CPU a node over ours", "at least 500", less, less >= 500),
+        ("kubectl's CPU over ours", "more than 1", kubectls, kubectls > 1),
+        ("peak memory of the module, MB", "at most 100", peak, peak <= 100),
+    ):
+        yield what, target, f"{value:.3g}" if isinstance(value, float) else value, "met" if met else "missed"

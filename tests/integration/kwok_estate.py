@@ -9,7 +9,7 @@ estate.settle()
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,10 +82,18 @@ class KwokEstate:
 
     def add_nodes(self, count: int, prefix: str = "node", images: int = 0, **spec: Any) -> list[str]:
         """Names of the new nodes. With 50 `images` a node has the 10 KB that kubelets make."""
-        names = [f"{prefix}-{number:04}" for number in range(count)]
+        return self.add_named_nodes([f"{prefix}-{number:04}" for number in range(count)], images, **spec)
+
+    def add_named_nodes(self, names: Sequence[str], images: int = 0, **spec: Any) -> list[str]:
+        """As `add_nodes`, with these names."""
         self._all_done(parallel(lambda name: self.cluster.create(NODES, node(name, images, **spec)), names))
         self.names += names
-        return names
+        return list(names)
+
+    def remove_nodes(self, names: Sequence[str]) -> None:
+        """As when machines are gone for good; their pods follow."""
+        self._all_done(parallel(lambda name: self.cluster.delete(f"{NODES}/{name}"), names))
+        self.names = [name for name in self.names if name not in names]
 
     def add(self, *workloads: Workload) -> None:
         """Make the workloads and their budgets; `settle` waits for the pods."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,29 @@ with patch_module_args(arguments):
 """
 
 
-def start(module: str, directory: Path, **arguments: Any) -> subprocess.Popen[str]:
-    """Run a module, named in full; `directory` keeps its arguments."""
+@dataclass(frozen=True)
+class Prepared:
+    """A command line that runs a module, and its environment."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def prepare(module: str, directory: Path, **arguments: Any) -> Prepared:
+    """How to run a module, named in full; `directory` keeps its arguments."""
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "arguments.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps({**arguments, "_ansible_remote_tmp": str(directory)}))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return Prepared((sys.executable, "-c", _RUNNER, module, str(file)), environment)
+
+
+def start(module: str, directory: Path, **arguments: Any) -> subprocess.Popen[str]:
+    """Run a module; see `prepare`."""
+    prepared = prepare(module, directory, **arguments)
     return subprocess.Popen(
-        [sys.executable, "-c", _RUNNER, module, str(file)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        prepared.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=prepared.environment
     )
 
 

@@ -61,7 +61,7 @@ def test_a_skipped_task_is_counted_for_its_host_alone(records):
 def test_the_dearest_worker_is_the_one_with_most_modules(monkeypatch):
     monkeypatch.setattr(drive, "address", lambda host: f"address of {host}")
     evaluations = Counter({("w1", "skipped"): 3, ("w2", "skipped"): 2})
-    usage = Usage(status=0, started=0.0, wall=1.0, user=1.0, system=0.0, load=0.0)
+    usage = Usage(status=0, started=0.0, wall=1.0, user=1.0, system=0.0, load=0.0, peak=1.0)
     cost = Cost("site", usage, 0, evaluations, Counter({"w1": 10, "address of w2": 12}), 0)
 
     assert site._dearest(cost, ("w1", "w2")) == "w2"
