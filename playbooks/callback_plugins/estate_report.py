@@ -25,7 +25,8 @@ from ansible_collections.hybridk8s.estate.plugins.plugin_utils._json_file import
 
 COLLECTION = "hybridk8s.estate."
 INCLUDES = ("ansible.builtin.include_role", "ansible.builtin.include_tasks")
-WRITE_SECONDS = 1.0
+# Of the run's time, what writing the report may take: a small estate's is never old, a big one's costs little.
+WRITE_SHARE = 0.02
 CHECK, REPORT = f"{COLLECTION}estate_check", f"{COLLECTION}run_report"
 
 
@@ -42,7 +43,7 @@ class CallbackModule(CallbackBase):
         self._complete = False
         self._told = False
         self._path = ""
-        self._written = 0.0
+        self._next_write = 0.0
         # Tasks see this very object, so it holds what is known when a task begins, not when its play began.
         self._document: dict[str, Any] = {}
 
@@ -55,9 +56,7 @@ class CallbackModule(CallbackBase):
         play.vars[_report.VARIABLE] = self._document
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
-        if time.monotonic() - self._written > WRITE_SECONDS:
-            self._write()
-        elif _action(task) == REPORT:
+        if not self._write_if_due() and _action(task) == REPORT:
             self._refresh()
 
     def v2_runner_on_ok(self, result: Any) -> None:
@@ -74,6 +73,7 @@ class CallbackModule(CallbackBase):
             self._report.done_for_all(task.get_name(), _steps(outcome))
         if _action(task) == REPORT:
             self._told = self._complete
+        self._write_if_due()
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         task, outcome = result.task, result.result
@@ -114,15 +114,21 @@ class CallbackModule(CallbackBase):
         self._document.clear()
         self._document.update(self._report.document(self._complete, ended))
 
+    def _write_if_due(self) -> bool:
+        due = time.monotonic() > self._next_write
+        if due:
+            self._write()
+        return due
+
     def _write(self, ended: str | None = None) -> None:
+        began = time.monotonic()
         self._refresh(ended)
-        self._written = time.monotonic()
-        if not self._path:
-            return
         try:
-            write_json(self._path, self._document)
+            if self._path:
+                write_json(self._path, self._document)
         except OSError as error:
             self._display.warning(f"The report cannot be written to {self._path} (variable estate_report): {error}")
+        self._next_write = time.monotonic() + (time.monotonic() - began) / WRITE_SHARE
 
 
 def _now() -> str:

@@ -42,7 +42,7 @@ WORK = f"""
   ansible.builtin.shell: "echo {{{{ inventory_hostname }}}} >> {{{{ playbook_dir }}}}/begun"
   changed_when: false
 - name: Kill
-  ansible.builtin.shell: "sleep 1.1; kill -9 {{{{ lookup('pipe', 'ps -o ppid= -p $PPID') }}}}"
+  ansible.builtin.shell: "kill -9 {{{{ lookup('pipe', 'ps -o ppid= -p $PPID') }}}}"
   when: inventory_hostname == killer | default('')
 - name: Break
   ansible.builtin.fail: {{msg: no disk}}
