@@ -57,10 +57,6 @@ _ON_NODE = re.compile(rb'"nodeName":"([^"]+)"')
 _SHOWN_FINDINGS = 20
 
 
-class Interrupted(Exception):
-    """The run is to end now; raised by whoever hears of it first, to have nodes restored on the way out."""
-
-
 @dataclass(frozen=True)
 class _Confirmed:
     name: str

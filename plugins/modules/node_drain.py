@@ -258,17 +258,15 @@ requests:
   type: int
 """
 
-import signal
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hybridk8s.estate.plugins.module_utils import _drain
 from ansible_collections.hybridk8s.estate.plugins.module_utils._budget import batch_size, failure_budget
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_limits import Limits, Spread
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_plan import ACCEPTABLE, Group, Rules
+from ansible_collections.hybridk8s.estate.plugins.module_utils._interruption import Interrupted, ending_on_signals
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import CLUSTER_ARGUMENTS, KubeError, open_cluster
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step, result
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 ARGUMENTS = {
     **CLUSTER_ARGUMENTS,
     "names": {"type": "list", "elements": "str", "required": True},
@@ -303,13 +301,6 @@ ARGUMENTS = {
     "max_fail": {"type": "str", "default": "100%"},
     "on_failure": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
 }
-
-
-def interrupted(number, _frame):
-    """End the run as an error does, so that nodes get their schedulability back; further signals wait for that."""
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    raise _drain.Interrupted(f"interrupted by {signal.Signals(number).name}.")
 
 
 def rules_of(params):
@@ -386,11 +377,10 @@ def main():
         module.exit_json(**report([*repairs, *plan.steps], drain.repairs))
     if errors and params["on_failure"] == "fail":
         module.fail_json(msg=str(_drain.refusal(errors)), **report([], []))
-    for number in SIGNALS:
-        signal.signal(number, interrupted)
     try:
-        drain.run()
-    except (KubeError, _drain.Interrupted) as error:
+        with ending_on_signals():
+            drain.run()
+    except (KubeError, Interrupted) as error:
         module.fail_json(msg=str(error), **report(drain.done, drain.repaired))
     for name, why in sorted(drain.unrepaired.items()):
         module.warn(f"{name} was left cordoned by a run that died, and stays so: {why}")

@@ -10,9 +10,10 @@ import threading
 from urllib.parse import parse_qs
 
 import pytest
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain import Drain, Interrupted
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain import Drain
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_limits import Limits
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_plan import Rules
+from ansible_collections.hybridk8s.estate.plugins.module_utils._interruption import Interrupted
 from ansible_collections.hybridk8s.estate.plugins.modules import node_drain
 
 from tests.unit.plugins.modules.cluster_fake import Answer, MemoryPool, cluster_on, run
@@ -254,7 +255,6 @@ def test_a_node_that_was_cordoned_before_stays_so():
 def module(monkeypatch):
     def call(pool, check=False, **params):
         monkeypatch.setattr(node_drain, "open_cluster", lambda _module: cluster_on(pool))
-        monkeypatch.setattr(node_drain.signal, "signal", lambda *_arguments: None)
         return run(node_drain, monkeypatch, check=check, **params)
 
     return call
