@@ -44,9 +44,9 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,ap
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 WORKERS = 8
-# The server ends a watch after so many seconds; it sends a bookmark about every minute.
+# The server ends a watch after so many seconds. One that is silent is opened again: its connection may be half dead.
 _WATCH_SECONDS = 300
-_WATCH_SILENCE = 90.0
+_WATCH_SILENCE = 30.0
 _PART_BYTES = 65536
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _SECRET_KEYS = frozenset(

@@ -4,22 +4,22 @@ controllers. What takes a whole cluster is in test_node_drain_cluster.py."""
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Patience, connect
 from ansible_collections.hybridk8s.estate.plugins.modules import node, node_drain
 
 from tests.integration.faulty_proxy import Fault, FaultyProxy
+from tests.integration.processes import start
 
 NODES = "/api/v1/nodes"
 PODS = "/api/v1/namespaces/default/pods"
 BUDGETS = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+ATTACHMENTS = "/apis/storage.k8s.io/v1/volumeattachments"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 DRAINING = "estate.hybridk8s.io/draining"
 CONTROLLER = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "u", "controller": True}
@@ -227,7 +227,7 @@ def test_an_interrupted_run_gives_the_nodes_back_and_a_killed_one_leaves_its_mar
     make_node(cluster, name)
     make_pod(cluster, f"stuck-{name}", name)
     for sent in (number, signal.SIGKILL):
-        running = spawn(plane, tmp_path, names=[name], timeout=60)
+        running = start("node_drain", tmp_path, plane.kubeconfig, names=[name], timeout=60)
         while cluster.get(f"{PODS}/stuck-{name}")["metadata"].get("deletionTimestamp") is None:
             time.sleep(0.1)
         until(lambda: state_of(cluster, name) == MID_DRAIN)
@@ -239,23 +239,6 @@ def test_an_interrupted_run_gives_the_nodes_back_and_a_killed_one_leaves_its_mar
             assert state_of(cluster, name) == SCHEDULABLE
     assert state_of(cluster, name) == MID_DRAIN
     remove(cluster, f"stuck-{name}")
-
-
-def spawn(plane, tmp_path, **params):
-    arguments = tmp_path / "arguments.json"
-    arguments.write_text(json.dumps({"kubeconfig": plane.kubeconfig, "_ansible_remote_tmp": str(tmp_path), **params}))
-    code = (
-        "import json, sys; from ansible.module_utils.testing import patch_module_args;"
-        "from ansible_collections.hybridk8s.estate.plugins.modules import node_drain;"
-        f"patched = patch_module_args(json.load(open({str(arguments)!r}))); patched.__enter__(); node_drain.main()"
-    )
-    path = os.pathsep.join(part for part in sys.path if part)
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
-    )
 
 
 def until(condition, seconds=60):
@@ -344,3 +327,143 @@ def test_an_api_server_that_goes_away_ends_in_an_error_that_says_what_stays(
     # In use the run's process ends with it; here it is this one.
     cluster.delete(f"{LEASES}/{leases(cluster)[0]['metadata']['name']}")
     assert run_module(node_drain, names=["k1"], timeout=120)["drained"] == ["k1"]
+
+
+@pytest.mark.usefixtures("kubelet")
+def test_groups_leave_one_after_the_other(cluster, run_module):
+    make_node(cluster, "l1")
+    make_pod(cluster, "stuck-l-front", "l1", labels={"tier": "front"})
+    make_pod(cluster, "l-back", "l1", owner="StatefulSet")
+    order = [{"labels": {"tier": "front"}}, {"kinds": ["StatefulSet"]}]
+    result = run_module(node_drain, names=["l1"], order=order, timeout=3)
+    assert result["nodes"]["l1"]["pods"] == {
+        "default/stuck-l-front": "evicted, but not gone",
+        "default/l-back": "not evicted",
+    }
+    assert is_there(cluster, "l-back")
+    remove(cluster, "stuck-l-front")
+    assert run_module(node_drain, names=["l1"], order=order, timeout=60)["drained"] == ["l1"]
+
+
+def make_attachment(cluster, name, on):
+    source = {"persistentVolumeName": f"pv-{name}"}
+    spec = {"attacher": "csi.example.com", "nodeName": on, "source": source}
+    cluster.create(
+        ATTACHMENTS,
+        {"apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment", "metadata": {"name": name}, "spec": spec},
+    )
+
+
+@pytest.mark.usefixtures("kubelet")
+def test_volumes_have_to_be_detached(cluster, run_module):
+    """The test plays the attacher that detaches."""
+    make_node(cluster, "m1")
+    make_pod(cluster, "m-data", "m1", owner="StatefulSet")
+    make_attachment(cluster, "m-here", "m1")
+    make_attachment(cluster, "m-elsewhere", "elsewhere")
+    failed = run_module(node_drain, names=["m1"], timeout=3)
+    assert "volume pv-m-here (still attached)" in failed["nodes"]["m1"]["message"]
+    assert state_of(cluster, "m1") == SCHEDULABLE
+
+    make_pod(cluster, "m-more", "m1")
+    detached = []
+
+    def detach():
+        until(lambda: cluster.get(f"{PODS}/m-more") is None)
+        time.sleep(2)
+        detached.append(state_of(cluster, "m1"))
+        cluster.delete(f"{ATTACHMENTS}/m-here")
+
+    attacher = threading.Thread(target=detach)
+    attacher.start()
+    result = run_module(node_drain, names=["m1"], timeout=60)
+    attacher.join()
+    assert result["drained"] == ["m1"], result
+    assert detached == [MID_DRAIN], "not done before"
+    cluster.delete(f"{ATTACHMENTS}/m-elsewhere")
+
+
+def make_run(cluster, name, renewed):
+    """The lease of a run on another machine."""
+    metadata = {
+        "name": name,
+        "labels": {"estate.hybridk8s.io/run": "node-drain"},
+        "annotations": {"estate.hybridk8s.io/process": "another 1 1"},
+    }
+    spec = {"renewTime": time_text(renewed)}
+    cluster.create(
+        LEASES, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+    )
+
+
+def time_text(seconds_ago):
+    return (datetime.now(timezone.utc) - timedelta(seconds=seconds_ago)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def mark(cluster, node, run):
+    annotation = json.dumps({"run": run, "by": "another pid 1"})
+    cluster.merge(f"{NODES}/{node}", {"metadata": {"annotations": {DRAINING: annotation}}})
+
+
+@pytest.mark.usefixtures("kubelet")
+def test_a_node_of_a_run_that_lives_is_left_alone_and_that_of_a_dead_one_is_repaired(cluster, run_module):
+    for name in ("n1", "n2", "n3"):
+        make_node(cluster, name, unschedulable=name != "n3")
+    make_run(cluster, "alive", 0)
+    make_run(cluster, "dead", 3600)
+    mark(cluster, "n1", "alive")
+    mark(cluster, "n2", "dead")
+    ended = threading.Event()
+
+    def renew():
+        while not ended.wait(1):
+            cluster.merge(f"{LEASES}/alive", {"spec": {"renewTime": time_text(0)}})
+
+    other = threading.Thread(target=renew)
+    other.start()
+    try:
+        refused = run_module(node_drain, names=["n1"])
+        assert [finding["code"] for finding in refused["findings"]] == ["DR012-drained-by-another-run"]
+        assert "another pid 1 (alive)" in refused["msg"]
+        result = run_module(node_drain, names=["n3"])
+        assert (result["drained"], result["repaired"]) == (["n3"], ["n2"])
+    finally:
+        ended.set()
+        other.join()
+    assert [state_of(cluster, name) for name in ("n1", "n2")] == [MID_DRAIN, SCHEDULABLE]
+    assert [lease["metadata"]["name"] for lease in leases(cluster)] == ["alive"]
+    cluster.delete(f"{LEASES}/alive")
+    assert run_module(node_drain, names=["n3"])["repaired"] == ["n1"]
+
+
+@pytest.mark.usefixtures("kubelet")
+def test_a_watch_that_is_cut_or_too_old_loses_nothing(plane, cluster, run_module, tmp_path):
+    """Every watch ends after a second; the second one is answered as if it asked for what is long forgotten."""
+    make_node(cluster, "o1")
+    make_budget(cluster, "o", "o", allowed=0)
+    for number in range(3):
+        make_pod(cluster, f"o-{number}", "o1", labels={"app": "o"})
+    watches = []
+
+    def rule(request):
+        if "watch=1" in request.path:
+            watches.append(request.path)
+            return Fault(410, message="too old") if len(watches) in (3, 4) else None
+        return None
+
+    def cut():
+        while not ended.wait(1):
+            proxy.cut_watches()
+            allow(cluster, "o", 1)
+
+    ended = threading.Event()
+    with FaultyProxy(plane, tmp_path, rule) as proxy:
+        cutter = threading.Thread(target=cut)
+        cutter.start()
+        try:
+            result = run_module(node_drain, kubeconfig=proxy.kubeconfig, names=["o1"], timeout=60)
+        finally:
+            ended.set()
+            cutter.join()
+    assert result["drained"] == ["o1"], result
+    assert len(watches) > 4
