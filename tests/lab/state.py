@@ -53,7 +53,6 @@ class State:
         return self.root / "lab.json"
 
     def save(self, record: Mapping[str, Any]) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
         write_atomically(self._record, json.dumps(record, indent=1))
 
     def load(self) -> dict[str, Any]:
