@@ -22,15 +22,19 @@ def failure_budget(text: str, count: int) -> int:
     """
     amount = _amount(text)
     if amount is None:
-        raise ValueError(f"{text!r} says not how many nodes may fail; give a number such as 3, or a share such as 10%")
+        raise ValueError(
+            f"{text!r} does not say how many nodes may fail; give a number such as 3, or a share such as 10%"
+        )
     return _of(amount, count)
 
 
 def batch_size(text: str, count: int) -> int:
-    """How many of ``count`` nodes are worked on at once: at least one. ValueError where ``text`` says not how many."""
+    """How many of ``count`` nodes are worked on at once: at least one. ValueError where ``text`` says no number."""
     amount = _amount(text)
     if amount is None or amount[0] == 0:
-        raise ValueError(f"{text!r} says not how many nodes at once; give a number such as 5, or a share such as 10%")
+        raise ValueError(
+            f"{text!r} does not say how many nodes at once; give a number such as 5, or a share such as 10%"
+        )
     return max(1, _of(amount, count))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,36 +20,30 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 HOSTS = ["cp1", "w1", "w2", "w3", "w4", "w5"]
-SITE = """
+SITE = f"""
 - import_playbook: hybridk8s.estate.check
 - name: Work
   hosts: kubernetes
   gather_facts: false
   vars:
-    ansible_connection: "{{ 'ssh' if inventory_hostname in dead else 'local' }}"
+    ansible_connection: "{{{{ 'ssh' if inventory_hostname in dead else 'local' }}}}"
   tasks:
-    - throttle: "{{ 1 if batch is defined else 0 }}"
-      block:
-        - include_tasks: {file: work.yml, apply: {throttle: 0}}
-          loop: "{{ ansible_play_hosts | hybridk8s.estate.batch_of(inventory_hostname, batch | default('100%')) }}"
-          loop_control:
-            loop_var: nodes_batch
-            label: "{{ nodes_batch | join(', ') }}"
+    - import_tasks: {ROOT}/playbooks/tasks/in_batches.yml
+      vars: {{batch_work: "{{{{ playbook_dir }}}}/work.yml"}}
 - import_playbook: hybridk8s.estate.steps.summary
 """
-WORK = f"""
-- import_tasks: {ROOT}/playbooks/tasks/begin.yml
+WORK = """
 - name: Begin
-  ansible.builtin.shell: "echo {{{{ inventory_hostname }}}} >> {{{{ playbook_dir }}}}/begun"
+  ansible.builtin.shell: "echo {{ inventory_hostname }} >> {{ playbook_dir }}/begun"
   changed_when: false
 - name: Kill
-  ansible.builtin.shell: "kill -9 {{{{ lookup('pipe', 'ps -o ppid= -p $PPID') }}}}"
+  ansible.builtin.shell: "kill -9 {{ lookup('pipe', 'ps -o ppid= -p $PPID') }}"
   when: inventory_hostname == killer | default('')
 - name: Break
-  ansible.builtin.fail: {{msg: no disk}}
+  ansible.builtin.fail: {msg: no disk}
   when: inventory_hostname in broken
 - name: Work
-  ansible.builtin.file: {{path: "{{{{ playbook_dir }}}}/{{{{ inventory_hostname }}}}", state: directory}}
+  ansible.builtin.file: {path: "{{ playbook_dir }}/{{ inventory_hostname }}", state: directory}
 """
 
 
@@ -154,6 +149,14 @@ def test_batches_are_done_in_the_order_of_the_inventory(play: Play) -> None:
     assert [set(run.begun[at : at + 2]) for at in (0, 2, 4)] == [{"cp1", "w1"}, {"w2", "w3"}, {"w4", "w5"}]
 
 
+def test_where_nobody_asks_for_batches_or_a_limit_none_are_paid_for(play: Play) -> None:
+    run = play()
+    assert run.status == 0, run.output
+    assert sorted(run.begun) == sorted(HOSTS)
+    tasks = re.findall(r"^TASK \[(.+)\]", run.output, re.MULTILINE)
+    assert tasks[1:5] == ["Say how the run stands", "Begin", "Kill", "Break"]
+
+
 def test_a_run_of_which_no_host_is_left_is_reported_too(play: Play) -> None:
     run = play("--limit", "w1,w2", dead="w1 w2")
     assert run.status == 4
@@ -184,7 +187,7 @@ def test_what_is_no_amount_is_refused_with_the_remedy(play: Play, name: str, val
     run = play(**{name: value})
     assert run.status == 2
     assert run.begun == []
-    assert f"{name}: '{value}' says not how many nodes" in run.output
+    assert f"{name}: '{value}' does not say how many nodes" in run.output
 
 
 def test_a_report_that_cannot_be_written_is_said_before_any_work(play: Play, tmp_path: Path) -> None:
