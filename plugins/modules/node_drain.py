@@ -259,10 +259,10 @@ requests:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _drain
 from ansible_collections.hybridk8s.estate.plugins.module_utils._budget import batch_size, failure_budget
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_limits import Limits, Spread
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_plan import ACCEPTABLE, Group, Rules
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.course import Drain, refusal
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.limits import Limits, Spread
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.plan import ACCEPTABLE, Group, Rules
 from ansible_collections.hybridk8s.estate.plugins.module_utils._interruption import Interrupted, ending_on_signals
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import CLUSTER_ARGUMENTS, KubeError, open_cluster
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step, result
@@ -348,7 +348,7 @@ def main():
     except ValueError as error:
         module.fail_json(msg=f"max_fail or batch: {error}.")
     try:
-        drain = _drain.Drain(open_cluster(module), rules_of(params), limits)
+        drain = Drain(open_cluster(module), rules_of(params), limits)
         plan = drain.observe(names, patient=not module.check_mode)
     except KubeError as error:
         module.fail_json(msg=str(error))
@@ -376,7 +376,7 @@ def main():
         repairs = [Step("uncordon", f"node/{name}", "the run that drained it died") for name in drain.repairs]
         module.exit_json(**report([*repairs, *plan.steps], drain.repairs))
     if errors and params["on_failure"] == "fail":
-        module.fail_json(msg=str(_drain.refusal(errors)), **report([], []))
+        module.fail_json(msg=str(refusal(errors)), **report([], []))
     try:
         with ending_on_signals():
             drain.run()

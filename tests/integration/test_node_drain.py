@@ -14,7 +14,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Pati
 from ansible_collections.hybridk8s.estate.plugins.modules import node, node_drain
 
 from tests.integration.faulty_proxy import Fault, FaultyProxy
-from tests.integration.processes import start
+from tests.integration.module_process import OURS, result_of, start
 
 NODES = "/api/v1/nodes"
 PODS = "/api/v1/namespaces/default/pods"
@@ -227,16 +227,16 @@ def test_an_interrupted_run_gives_the_nodes_back_and_a_killed_one_leaves_its_mar
     make_node(cluster, name)
     make_pod(cluster, f"stuck-{name}", name)
     for sent in (number, signal.SIGKILL):
-        running = start("node_drain", tmp_path, plane.kubeconfig, names=[name], timeout=60)
+        running = start(f"{OURS}node_drain", tmp_path, kubeconfig=plane.kubeconfig, names=[name], timeout=60)
         while cluster.get(f"{PODS}/stuck-{name}")["metadata"].get("deletionTimestamp") is None:
             time.sleep(0.1)
         until(lambda: state_of(cluster, name) == MID_DRAIN)
         running.send_signal(sent)
-        output, _errors = running.communicate(timeout=60)
-        if sent == number:
-            result = json.loads(output)
-            assert f"interrupted by {number.name}" in result["msg"]
-            assert state_of(cluster, name) == SCHEDULABLE
+        if sent == signal.SIGKILL:
+            running.communicate()
+            continue
+        assert f"interrupted by {number.name}" in result_of(running)["msg"]
+        assert state_of(cluster, name) == SCHEDULABLE
     assert state_of(cluster, name) == MID_DRAIN
     remove(cluster, f"stuck-{name}")
 

@@ -10,9 +10,9 @@ import threading
 from urllib.parse import parse_qs
 
 import pytest
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain import Drain
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_limits import Limits
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_plan import Rules
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.course import Drain
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.limits import Limits
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.plan import Rules
 from ansible_collections.hybridk8s.estate.plugins.module_utils._interruption import Interrupted
 from ansible_collections.hybridk8s.estate.plugins.modules import node_drain
 

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_fit import (
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.fit import (
     Surroundings,
     homeless,
     left_on,
     target_of,
 )
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_model import Needs, Pod
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.model import Needs, Pod
 
 ALLOCATABLE = {"cpu": "4", "memory": "8Gi", "pods": "10"}
 HOST = "kubernetes.io/hostname"

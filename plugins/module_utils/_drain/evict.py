@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_plan import Move
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.plan import Move
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
     Cluster,
     KubeError,

@@ -7,11 +7,11 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_evict import Answer
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_limits import Limits, Spread
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_model import Budget, Pod
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_plan import Move, NodeDrain, NodeState
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_progress import Progress
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.evict import Answer
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.limits import Limits, Spread
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.model import Budget, Pod
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.plan import Move, NodeDrain, NodeState
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.progress import Progress
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 
 WEB = ("n", "web")

@@ -7,9 +7,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _drain_plan
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_model import Budget, Pod
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_plan import Group, NodeState, Observed, Rules
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain import plan as planning
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.model import Budget, Pod
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.plan import Group, NodeState, Observed, Rules
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 LONG_AGO = NOW - timedelta(hours=1)
@@ -27,7 +27,7 @@ def budget(name="web", app="web", allowed=1, healthy=10, desired=9, expected=10,
 
 def planned(pods=(), node=None, rules=None, **seen):
     observed = Observed({"w1": node or NodeState("w1")}, {"w1": list(pods)}, now=NOW, **seen)
-    return _drain_plan.plan(observed, rules or Rules())
+    return planning.plan(observed, rules or Rules())
 
 
 def guarded(*budgets, **changes):
@@ -97,7 +97,7 @@ def test_blockers(plan, expected):
 
 
 def test_an_accepted_blocker_is_a_warning():
-    rules = Rules(accept=frozenset({_drain_plan.HOMELESS}))
+    rules = Rules(accept=frozenset({planning.HOMELESS}))
     plan = planned([pod(), pod("q", finalizers=("x",))], rules=rules, homeless={"uid-p": "no room"})
     assert {f.code[:5]: f.severity for f in plan.findings} == {"DR009": "error", "DR007": "warning"}
 

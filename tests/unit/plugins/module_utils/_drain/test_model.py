@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 import pytest
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_model import (
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.model import (
     Budget,
     Pod,
     budget_of,

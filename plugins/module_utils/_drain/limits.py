@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_model import Budget
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.model import Budget
 
 # Refusals of budgets carry no Retry-After.
 _RETRY_SECONDS = (1.0, 2.0, 4.0, 5.0)

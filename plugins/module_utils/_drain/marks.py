@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_run import mark_of
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.runs import mark_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
     JSON_PATCH,
     METADATA_ONLY,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_fit import (
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.fit import (
     Free,
     Surroundings,
     Target,
@@ -23,9 +23,9 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_fit import
     left_on,
     target_of,
 )
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_model import Budget, Key, Pod, budget_of, pod_of
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_plan import NodeState, Observed, Rules
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_run import Mark, Runs, mark_of
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.model import Budget, Key, Pod, budget_of, pod_of
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.plan import NodeState, Observed, Rules
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.runs import Mark, Runs, mark_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, Object, parallel, segment
 from ansible_collections.hybridk8s.estate.plugins.module_utils._nodes import DRAINING, read
 from ansible_collections.hybridk8s.estate.plugins.module_utils._selector import as_query, node_selected

@@ -8,15 +8,17 @@ import os
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _drain_run
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_marks import Marks
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_run import (
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.marks import Marks
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.runs import (
+    LEASES,
     Life,
     Mark,
     Process,
     Runs,
+    _exists,
     life_of,
     mark_of,
+    this_process,
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import KubeError
 
@@ -24,7 +26,6 @@ from tests.unit.plugins.modules.cluster_fake import Answer, MemoryPool, cluster_
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 HERE = Process("this machine", 7, "100")
-LEASES = _drain_run.LEASES
 
 
 @pytest.mark.parametrize(
@@ -57,11 +58,11 @@ def test_what_one_look_at_a_lease_says(made, exists, life):
 
 
 def test_this_process_exists_and_its_number_may_be_anothers_later():
-    here = _drain_run.this_process()
+    here = this_process()
     assert here.pid == os.getpid()
-    assert _drain_run._exists(here)
-    assert not _drain_run._exists(Process(here.place, here.pid, "1"))
-    assert not _drain_run._exists(Process(here.place, 2**22 + 1, here.began))
+    assert _exists(here)
+    assert not _exists(Process(here.place, here.pid, "1"))
+    assert not _exists(Process(here.place, 2**22 + 1, here.began))
 
 
 class Leases(MemoryPool):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_model import Budget, Key, Pod
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.model import Budget, Key, Pod
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 

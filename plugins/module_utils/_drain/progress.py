@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_evict import Answer
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_limits import BudgetCourse, Limits, pause
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_model import Budget, Key, Pod
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_plan import Move, NodeDrain
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.evict import Answer
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.limits import BudgetCourse, Limits, pause
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.model import Budget, Key, Pod
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.plan import Move, NodeDrain
 
 _SHOWN_PODS = 10
 

@@ -8,9 +8,9 @@ import json
 import queue
 
 import pytest
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _drain_watch
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_watch import Feed, Listed, Lost, Source
+from ansible_collections.hybridk8s.estate.plugins.module_utils import _watch
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import KubeError
+from ansible_collections.hybridk8s.estate.plugins.module_utils._watch import Feed, Listed, Lost, Source
 
 
 def event(change, name, version):
@@ -78,7 +78,7 @@ def test_a_place_that_the_server_no_longer_knows_means_reading_anew(expired):
 
 
 def test_failures_that_pass_are_tried_again_and_others_are_told(monkeypatch):
-    monkeypatch.setattr(_drain_watch, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(_watch, "_LONGEST_PAUSE", 0.01)
     passing = [KubeError("cut")] * 9
     assert told(news_of(Server(*passing, [event("ADDED", "a", "5")]))) == [("ADDED", "a")]
     refused = Server(*[KubeError("no rights", 403)] * 5)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_model import Needs, Pod, quantity
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.model import Needs, Pod, quantity
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Object
 from ansible_collections.hybridk8s.estate.plugins.module_utils._selector import node_selected, selects
 

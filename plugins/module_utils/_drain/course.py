@@ -4,8 +4,8 @@
 
 """Emptying nodes: plan, mark and cordon, evict as the budgets allow, wait, restore; private to this collection.
 
-The plan is :mod:`_drain_plan`, the course of the drain :mod:`_drain_progress`; here is what talks to the cluster. One
-thread decides; others evict and follow what happens to pods, budgets and volumes, and tell it through a queue.
+What to do next is :mod:`progress`; here is what does it. One thread decides; others evict and follow what happens to
+pods, budgets and volumes, and tell it through a queue.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _drain_observe as look
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_evict import Answer, Eviction, evict
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_limits import Limits
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_marks import Marks
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_model import Pod, budget_of, pod_of
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_plan import (
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain import observe as look
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.evict import Answer, Eviction, evict
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.limits import Limits
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.marks import Marks
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.model import Pod, budget_of, pod_of
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.plan import (
     Move,
     NodeDrain,
     Observed,
@@ -33,15 +33,8 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_plan impor
     evict_step,
     plan,
 )
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_progress import Progress, Stage
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_run import Run, Runs
-from ansible_collections.hybridk8s.estate.plugins.module_utils._drain_watch import (
-    Changed,
-    Feed,
-    Listed,
-    Lost,
-    Source,
-)
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.progress import Progress, Stage
+from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.runs import Run, Runs
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
     Cluster,
@@ -49,6 +42,13 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
     parallel,
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
+from ansible_collections.hybridk8s.estate.plugins.module_utils._watch import (
+    Changed,
+    Feed,
+    Listed,
+    Lost,
+    Source,
+)
 
 # Beside three watches; together they fit into the pool of connections.
 _WORKERS = 5
