@@ -16,7 +16,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _host_files, _host_kernel, _host_units
+from ansible_collections.hybridk8s.estate.plugins.module_utils import (
+    _host_files,
+    _host_kernel,
+    _host_processor,
+    _host_units,
+)
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_base import (
     STATE_DIRECTORY,
@@ -43,6 +48,7 @@ class Facts:
     units: Mapping[str, _host_units.UnitFact]
     records: Mapping[str, _host_units.UnitRecord | None]
     watched: Mapping[str, _host_units.Watched]
+    processors: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,9 @@ def _converge(wanted: Wanted, host: Host, check: bool) -> Outcome:
     wanted_files = _with_derived_files(wanted, host)
     facts = observe(wanted, wanted_files, host)
     plan = make_plan(wanted, wanted_files, facts, check)
-    findings, warnings = list(plan.findings), list(plan.warnings)
+    findings, warnings = _host_processor.judge(wanted.processor, facts.processors)
+    findings += plan.findings
+    warnings += plan.warnings
     if any(change.wanted.validate for change in plan.files.changes):
         refused, unsure = _validate(host, plan, check)
         findings += refused
@@ -132,6 +140,7 @@ def observe(wanted: Wanted, wanted_files: Sequence[_host_files.FileWanted], host
         _host_units.observe(host, names),
         {name: _host_units.read_record(host, name) for name in names},
         {unit.name: _host_units.watch(host, unit.watch) for unit in wanted.units},
+        _host_processor.models(host) if wanted.processor else (),
     )
 
 

@@ -37,6 +37,7 @@ class Wanted:
     kernel_modules: tuple[str, ...] = ()
     swap_off: bool = False
     units: tuple[UnitWanted, ...] = ()
+    processor: str = ""
     timeout: float = 120.0
 
 
@@ -58,6 +59,7 @@ def parse(options: Mapping[str, Any]) -> Wanted:
         kernel_modules=tuple(dict.fromkeys(_module(raw, wrong) for raw in options.get("kernel_modules") or ())),
         swap_off=options.get("swap") == "off",
         units=tuple(_unit(raw, f"units[{i}]", wrong) for i, raw in enumerate(options.get("units") or ())),
+        processor=options.get("processor") or "",
         timeout=float(options.get("timeout") or 120),
     )
     _check_unique("files", [file.path for file in wanted.files], wrong)

@@ -152,6 +152,12 @@ options:
         type: list
         elements: str
         default: []
+  processor:
+    description:
+      - The processor that the host must have, such as V(Xeon-8570). Each word of it must be in the name that
+        C(/proc/cpuinfo) has, in any order and case. Nothing is touched on a host with another one.
+      - Where the kernel names none, as on ARM, that is a warning.
+    type: str
   timeout:
     description: Seconds that units may take to start or stop.
     type: int
@@ -254,6 +260,7 @@ ARGUMENT_SPEC = {
     "kernel_modules": {"type": "list", "elements": "str", "default": []},
     "swap": {"type": "str", "choices": ["off", "unmanaged"], "default": "unmanaged"},
     "units": {"type": "list", "elements": "dict", "default": [], "options": UNIT_OPTIONS},
+    "processor": {"type": "str"},
     "timeout": {"type": "int", "default": 120},
 }
 
