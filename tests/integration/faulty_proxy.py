@@ -117,6 +117,14 @@ class FaultyProxy:
             handler, fault.status, {"Content-Type": "application/json", **fault.headers}, json.dumps(status).encode()
         )
 
+    def settle(self, seconds: float = 30.0) -> None:
+        """Wait until nothing is on its way to the API server, as after a client has died."""
+        deadline = time.monotonic() + seconds
+        while len(self.log) < self._number:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self._number - len(self.log)} requests are still under way")
+            time.sleep(0.05)
+
     def cut_watches(self) -> None:
         """Cut every watch that is open now."""
         while self._watches:

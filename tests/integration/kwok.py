@@ -12,6 +12,9 @@ MANAGED = {"kwok.x-k8s.io/node": "fake"}
 MANAGED_SELECTOR = "kwok.x-k8s.io/node=fake"
 # A pod's annotation: how long it takes to go, such as "30s", after it was evicted or deleted.
 DELETE_DELAY = "pod-delete.stage.kwok.x-k8s.io/delay"
+# How long it takes otherwise. When a StatefulSet's pod is back under its name before the disruption controller has seen
+# it end, the new one counts as disrupted for two minutes.
+_END_SECONDS = 1
 
 _NEVER_SECONDS = 24 * 3600
 _READY_DELAY = "pod-ready.stage.kwok.x-k8s.io/delay"
@@ -36,7 +39,7 @@ def stages(share: Path, ready_delay: float) -> str:
     Pods with finalizers stay until these are gone.
     """
     documents = {document["metadata"]["name"]: document for document in _upstream(share)}
-    _delay(documents["pod-delete"], 0, DELETE_DELAY)
+    _delay(documents["pod-delete"], _END_SECONDS, DELETE_DELAY)
     documents["pod-delete"]["spec"]["selector"]["matchExpressions"].append(
         {"key": ".metadata.finalizers", "operator": "DoesNotExist"}
     )

@@ -102,13 +102,33 @@ class KwokEstate:
         self._all_done(parallel(lambda made: self.cluster.create(_COLLECTIONS[made.kind], made.as_object()), workloads))
         self.workloads += workloads
 
+    def budgets(self) -> list[dict[str, Any]]:
+        """The PodDisruptionBudgets."""
+        return self.cluster.list(_BUDGETS)
+
+    def set_budgets(self, says: Mapping[str, Any]) -> None:
+        """From now on every budget says this besides its selector; `settle` waits until it is counted."""
+
+        def change(found: dict[str, Any]) -> None:
+            spec = {"minAvailable": None, "maxUnavailable": None, **says}
+            self.cluster.merge(f"{_BUDGETS}/{found['metadata']['name']}", {"spec": spec})
+
+        self._all_done(parallel(change, self.budgets()))
+
+    def uncordon(self, names: Sequence[str]) -> None:
+        change = {"spec": {"unschedulable": None}}
+        self._all_done(parallel(lambda name: self.cluster.merge(f"{NODES}/{name}", change), names))
+
     def settle(self, seconds: float = 600) -> None:
         """Wait until the nodes and all pods are Ready and the budgets have counted them."""
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
+        deadline = began + seconds
         while unsettled := self._unsettled():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not settled after {seconds:g} s: {', '.join(unsettled[:10])}")
-            time.sleep(_POLL_SECONDS)
+            # A look at a large estate keeps the cluster busy itself.
+            time.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - began)))
+            began = time.monotonic()
 
     def pods(self, node_name: str = "") -> list[dict[str, Any]]:
         """The pods, of one node if it is named."""
@@ -127,9 +147,11 @@ class KwokEstate:
                 if count is not None and status.get("readyReplicas", status.get("numberReady", 0)) != count:
                     waiting.append(f"{kind} {name}")
         healthy = {made.name: made.replicas for made in self.workloads if made.budget is not None}
-        for found in self.cluster.list(_BUDGETS) if healthy else ():
-            name, status = found["metadata"]["name"], found.get("status", {})
-            if status.get("currentHealthy") != healthy.get(name, status.get("currentHealthy")):
+        for found in self.budgets() if healthy else ():
+            metadata, status = found["metadata"], found.get("status", {})
+            name = metadata["name"]
+            counted = status.get("currentHealthy") == healthy.get(name, status.get("currentHealthy"))
+            if not counted or status.get("observedGeneration") != metadata["generation"]:
                 waiting.append(f"budget {name}")
         return waiting
 

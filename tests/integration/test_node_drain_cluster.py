@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 
 import pytest
 from ansible_collections.hybridk8s.estate.plugins.modules import node_drain
 
 from tests.integration.control_plane import WORKLOAD_CONTROLLERS, ControlPlane
+from tests.integration.faults import Outage, RotatedToken, storm
+from tests.integration.faulty_proxy import FaultyProxy
 from tests.integration.kwok_estate import KwokEstate, even_workloads
 
+NODES = "/api/v1/nodes"
+DRAINING = "estate.hybridk8s.io/draining"
 TIGHT = {"maxUnavailable": "10%"}
 
 
@@ -36,10 +41,11 @@ def assert_kept_to_budgets(events, estate, ready_seconds):
     granted = {}
     for event in evictions(events):
         if event.status == 201:
-            granted.setdefault(workload_of(event.name, estate), []).append((event.name, event.ended))
+            # A repeated request for the same pod, whose first answer was lost, evicts nobody else.
+            granted.setdefault(workload_of(event.name, estate), {}).setdefault(event.name, event.ended)
     assert granted
     for name, times in granted.items():
-        once = list(dict(times).values())  # a repeated request for the same pod evicts nobody else
+        once = sorted(times.values())
         for earlier, later in zip(once, once[1:]):
             assert (later - earlier).total_seconds() >= ready_seconds, f"{name}: {times}"
 
@@ -62,6 +68,31 @@ def _without_version(body):
     return {**body, "metadata": metadata}
 
 
+class Disruptions:
+    """What the disruption controller sees of the budgets meanwhile; `least` is how far above its need each stayed."""
+
+    def __init__(self, estate):
+        self.least = {}
+        self._estate = estate
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error):
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self):
+        while not self._ended.wait(0.1):
+            for budget in self._estate.budgets():
+                name, status = budget["metadata"]["name"], budget["status"]
+                spare = status["currentHealthy"] - status["desiredHealthy"]
+                self.least[name] = min(spare, self.least.get(name, spare))
+
+
 def test_a_drain_alone_is_refused_nothing_and_keeps_to_the_budgets(fresh_plane, run_module):
     estate = KwokEstate(fresh_plane)
     names = estate.add_nodes(10)
@@ -76,3 +107,27 @@ def test_a_drain_alone_is_refused_nothing_and_keeps_to_the_budgets(fresh_plane, 
     assert_kept_to_budgets(events, estate, ready_seconds=3)
     assert_orderly_marks(events)
     assert result["at_least_seconds"] <= 3 * (max(budget["rounds"] for budget in result["budgets"]) - 1)
+
+
+def test_a_storm_an_outage_and_a_token_that_expires(fresh_plane, run_module, tmp_path):
+    """20 % 429, 5 % 500, 5 % cut connections, 30 s without an answer, and a token that is replaced halfway."""
+    estate = KwokEstate(fresh_plane)
+    names = estate.add_nodes(10)
+    estate.add(*even_workloads(100, 10, TIGHT))
+    estate.settle()
+    fresh_plane.set_ready_delay(2)
+    mark = fresh_plane.audit_mark()
+    with FaultyProxy(fresh_plane, tmp_path) as proxy, Disruptions(estate) as seen:
+        outage = Outage(after=45, seconds=30, begins=proxy.cut_watches)
+        tokens = RotatedToken(proxy.kubeconfig, tmp_path / "kubeconfig", after=70)
+        proxy.rule = storm(seed=4, outage=outage, tokens=tokens)
+        result = run_module(node_drain, kubeconfig=str(tokens.path), names=names[:4], timeout=300)
+    assert result["drained"] == names[:4], result
+    assert outage.over
+    assert tokens.rotated
+    events = fresh_plane.audit(mark)
+    assert_kept_to_budgets(events, estate, ready_seconds=2)
+    assert set(seen.least.values()) == {0}, "each budget was used, and none was exceeded"
+    assert_orderly_marks(events)
+    drained = [node for node in estate.cluster.list(NODES) if node["metadata"]["name"] in names[:4]]
+    assert all(node["spec"]["unschedulable"] and DRAINING not in node["metadata"]["annotations"] for node in drained)

@@ -323,13 +323,11 @@ class Drain:
             self._restored(*news)
 
     def _hear_answer(self, news: Eviction) -> None:
-        pod = news.move.pod
+        pod, now = news.move.pod, self._clock()
         if news.error:
-            self._progress.fail(pod.node, f"pod {pod} cannot be evicted: {news.error}")
-        elif news.answer is Answer.GONE:
-            self._progress.pod_gone(pod.uid)
+            self._progress.refused(news.move, f"pod {pod} cannot be evicted: {news.error}", now)
         else:
-            self._progress.answered(news.move, news.answer, news.said, news.retry_after, self._clock())
+            self._progress.answered(news.move, news.answer, news.said, news.retry_after, now)
         if news.answer is Answer.LEAVING:
             self.done.append(evict_step(pod))
 

@@ -149,13 +149,15 @@ class Progress:
     def answered(self, move: Move, answer: Answer, said: str, retry_after: float | None, now: float) -> None:
         """What the API server said to an eviction."""
         pod = self._nodes[move.pod.node].pods[move.pod.uid]
+        if answer is Answer.GONE:
+            pod.asked = _Asked.GONE
+            self._ended(move, now)
+            return
         if answer is Answer.LEAVING:
             pod.evicted, pod.said = True, ""
             if pod.asked is _Asked.IN_FLIGHT:
                 pod.asked = _Asked.LEAVING
-            for key in move.budgets:
-                if key in self._budgets and move.pod.uid in self._budgets[key].uncounted:
-                    self._budgets[key].uncounted[move.pod.uid] = (move.pod.name, now)
+            self._ended(move, now)
             return
         if pod.asked is _Asked.IN_FLIGHT:
             pod.asked = _Asked.NOT_YET
@@ -170,6 +172,11 @@ class Progress:
             return
         pod.not_before = now + (pause(pod.tries) if retry_after is None else retry_after)
         pod.tries += 1
+
+    def refused(self, move: Move, why: str, now: float) -> None:
+        """The pod cannot be evicted at all."""
+        self._ended(move, now)
+        self.fail(move.pod.node, why)
 
     def pod_seen(self, pod: Pod) -> None:
         """A pod is on one of the nodes, or is no longer as it was."""
@@ -301,6 +308,12 @@ class Progress:
             return False
         guarding[0].uncounted[move.pod.uid] = (move.pod.name, None)
         return True
+
+    def _ended(self, move: Move, now: float) -> None:
+        """An eviction is in flight no longer; it may have taken place though its answer was lost or says otherwise."""
+        for key in move.budgets:
+            if key in self._budgets and move.pod.uid in self._budgets[key].uncounted:
+                self._budgets[key].uncounted[move.pod.uid] = (move.pod.name, now)
 
     def _late(self, node: _NodeCourse, pod: Pod) -> None:
         """A pod that came after the plan was made. While emptiness is confirmed, what that finds counts."""

@@ -123,6 +123,25 @@ def test_an_eviction_that_the_budget_never_shows_is_forgotten():
     assert course.due() == ["b"]
 
 
+@pytest.mark.parametrize("answer", [Answer.GONE, None])
+def test_a_request_whose_answers_were_lost_holds_its_budget_no_longer_than_that(answer):
+    """It was carried out and its answer was lost; asked for again, the pod is gone, or nobody answers at all."""
+    course = Course(drain("w1", guarded("a")), drain("w2", guarded("b", "w2")), budgets=[budget(1)])
+    assert course.due() == ["a"]
+    course.progress.budget_seen(budget(0, disrupted=["a"]))
+    course.answer("a", Answer.LATER)
+    course.progress.budget_seen(budget(1))
+    course.now = 2.0
+    assert course.due() == ["a"]
+    if answer:
+        course.answer("a", answer)
+    else:
+        course.progress.refused(course.moves["a"], "nobody answers", course.now)
+    assert course.due() == [], "it may have been let go only now"
+    course.now = 7.0
+    assert course.due() == ["b"]
+
+
 def test_pods_that_the_budget_does_not_guard_go_at_once():
     pods = [guarded("a", phase="Pending"), guarded("b", ready=False), guarded("c")]
     assert Course(drain("w1", *pods), budgets=[budget(0)]).due() == ["a", "b"]
