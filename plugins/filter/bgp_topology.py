@@ -48,15 +48,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import TopologyError, as_dict, topology_of
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils._inventory import estate_from_hostvars
 
 
 def bgp_topology(hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The topology of the whole inventory."""
     try:
-        return _bgp.as_dict(_bgp.topology(estate_from_hostvars(hostvars, groups)))
-    except _bgp.TopologyError as error:
+        return as_dict(topology_of(estate_from_hostvars(hostvars, groups)))
+    except TopologyError as error:
         raise AnsibleFilterError(str(error)) from error
 
 

@@ -51,7 +51,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import TopologyError, switch_side
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import REFLECTORS_GROUP, SWITCHES_GROUP
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils._inventory import estate_from_hostvars
 
@@ -60,8 +60,8 @@ def switch_bgp(hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]],
     """Our part of the configuration of one switch."""
     names = sorted({switch, *groups.get(REFLECTORS_GROUP, ()), *groups.get(SWITCHES_GROUP, ())})
     try:
-        return _bgp.switch_side(estate_from_hostvars(hostvars, groups, names), switch)
-    except _bgp.TopologyError as error:
+        return switch_side(estate_from_hostvars(hostvars, groups, names), switch)
+    except TopologyError as error:
         raise AnsibleFilterError(str(error)) from error
 
 

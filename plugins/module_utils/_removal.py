@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp_objects import REFLECTOR_LABEL
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import REFLECTOR_LABEL
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import OWN_PREFIX, Object
 from ansible_collections.hybridk8s.estate.plugins.module_utils._nodes import ready

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils import _removal as deciding
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp_objects import IS_REFLECTOR_QUERY
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import IS_REFLECTOR_QUERY
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
     Cluster,

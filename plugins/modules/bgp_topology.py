@@ -141,7 +141,9 @@ requests:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp, _bgp_apply, _bgp_plan
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import plan as planning
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import TopologyError, from_dict
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import CLUSTER_ARGUMENTS, KubeError, open_cluster
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import result
 
@@ -153,21 +155,18 @@ ARGUMENTS = {
     "gate_timeout": {"type": "int", "default": 120},
     "report_timeout": {"type": "int", "default": 30},
 }
-NO_CALICO = "Calico's resource definitions are not in the cluster. Install Calico first (role hybridk8s.estate.calico)."
 
 
 def observe(module, cluster, topology):
     """What the cluster holds; in check mode a cluster without Calico is planned for as if it were new."""
     if cluster.empty:
-        return _bgp_apply.nothing(topology)
+        return apply.nothing(topology)
     try:
-        return _bgp_apply.observe(cluster)
-    except KubeError as error:
-        if error.status != 404:
-            raise
+        return apply.observe(cluster)
+    except apply.NoCalico:
         if module.check_mode:
-            return _bgp_apply.nothing(topology)
-        raise KubeError(NO_CALICO) from error
+            return apply.nothing(topology)
+        raise
 
 
 def report(module, cluster, plan, writes, runner):
@@ -175,9 +174,9 @@ def report(module, cluster, plan, writes, runner):
     seen = runner.seen
     return {
         **result([write.step for write in writes], diff=module._diff),
-        "plan": [_bgp_plan.line_of(stage) for stage in plan.stages],
+        "plan": [planning.line_of(stage) for stage in plan.stages],
         "gates": [asdict(passed) for passed in runner.passed],
-        "sessions": _bgp_apply.sessions(runner.topology, seen) if seen and seen.reports else {},
+        "sessions": apply.sessions(runner.topology, seen) if seen and seen.reports else {},
         "requests": cluster.requests,
     }
 
@@ -187,20 +186,20 @@ def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         cluster = open_cluster(module)
-        topology = _bgp.from_dict(module.params["topology"])
+        topology = from_dict(module.params["topology"])
         observed = observe(module, cluster, topology)
-        plan = _bgp_plan.plan(topology, observed, module.params["nat_outgoing"], module.params["held_switches"])
-    except (KubeError, _bgp.TopologyError) as error:
+        plan = planning.plan(topology, observed, module.params["nat_outgoing"], module.params["held_switches"])
+    except (KubeError, TopologyError) as error:
         module.fail_json(msg=str(error))
-    patience = _bgp_apply.Patience(module.params["gate_timeout"], module.params["report_timeout"])
-    runner = _bgp_apply.Runner(cluster, topology, patience, seen=observed)
+    patience = apply.Patience(module.params["gate_timeout"], module.params["report_timeout"])
+    runner = apply.Runner(cluster, topology, patience, seen=observed)
     for warning in plan.warnings:
         module.warn(warning)
     if module.check_mode:
         module.exit_json(**report(module, cluster, plan, plan.writes, runner))
     try:
         runner.run(plan)
-    except (KubeError, _bgp_apply.GateShut) as error:
+    except (KubeError, apply.GateShut) as error:
         module.fail_json(msg=str(error), **report(module, cluster, plan, runner.done, runner))
     for name, reason in runner.left_out().items():
         module.warn(f"{name} {reason}; no gate waited for it.")

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp, _bgp_apply
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import as_dict, topology_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import EmptyCluster, KubeError
 from ansible_collections.hybridk8s.estate.plugins.modules import bgp_topology
 
+from tests.unit.plugins.module_utils._bgp.fake_calico import FakeCalico
 from tests.unit.plugins.module_utils.estates import two_racks
-from tests.unit.plugins.module_utils.fake_calico import FakeCalico
 
-LAB = _bgp.topology(two_racks())
+LAB = topology_of(two_racks())
 
 
 def call(
@@ -28,9 +29,9 @@ def call(
     **changes: Any,
 ) -> dict[str, Any]:
     monkeypatch.setattr(bgp_topology, "open_cluster", lambda _module: cluster)
-    monkeypatch.setattr(_bgp_apply, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(apply, "POLL_SECONDS", 0.01)
     run = {"_ansible_check_mode": check, "_ansible_diff": diff}
-    options = {"topology": _bgp.as_dict(LAB), "gate_timeout": 20, **run, **changes}
+    options = {"topology": as_dict(LAB), "gate_timeout": 20, **run, **changes}
     with patch_module_args(options), pytest.raises(SystemExit):
         bgp_topology.main()
     shaped: dict[str, Any] = json.loads(capsys.readouterr().out)
@@ -99,7 +100,7 @@ def test_a_gate_that_stays_shut_says_what_was_done(
 
 @pytest.mark.parametrize(
     ("topology", "said"),
-    [({}, "topology lacks"), ({**_bgp.as_dict(LAB), "imports": ["0.0.0.0/0"]}, "0.0.0.0/0")],
+    [({}, "topology lacks"), ({**as_dict(LAB), "imports": ["0.0.0.0/0"]}, "0.0.0.0/0")],
 )
 def test_a_topology_that_does_not_work(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, topology: dict[str, Any], said: str

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import Pool, Session, Topology
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Pool, Session, Topology
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive import NODE_CLASS_LABEL, RACK_LABEL
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import CLOUD_VM
 

@@ -9,14 +9,22 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp, _bgp_objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import (
+    Speaker,
+    TopologyError,
+    as_dict,
+    from_dict,
+    switch_side,
+    topology_of,
+)
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
 
 from tests.unit.plugins.module_utils.estates import host, two_racks, with_racks
 
 
 def test_every_reflector_peers_with_the_switches_of_its_rack() -> None:
-    topology = _bgp.topology(two_racks())
+    topology = topology_of(two_racks())
     assert [(s.node, s.switch, s.node_as, s.switch_as, s.rack) for s in topology.sessions] == [
         ("w1", "tor1", 64512, 64901, "r1"),
         ("w3", "tor2", 64512, 64902, "r2"),
@@ -27,32 +35,32 @@ def test_every_reflector_peers_with_the_switches_of_its_rack() -> None:
 
 def test_cloud_vms_speak_no_bgp() -> None:
     cloud = host("c1", "172.20.0.5", "", "workers", node_class="cloud_vm")
-    assert "c1" not in {speaker.name for speaker in _bgp.topology(two_racks(extra=[cloud])).speakers}
+    assert "c1" not in {speaker.name for speaker in topology_of(two_racks(extra=[cloud])).speakers}
 
 
 def test_two_switches_and_two_reflectors_in_a_rack_make_four_sessions() -> None:
     estate = two_racks(("w1", "w2"), extra=[host("tor1b", "10.20.1.2", "r1", "switches")])
     rack = replace(estate.racks["r1"], switches=("tor1", "tor1b"))
-    sessions = _bgp.topology(with_racks(estate, {"r1": rack})).sessions
+    sessions = topology_of(with_racks(estate, {"r1": rack})).sessions
     assert {(s.node, s.switch) for s in sessions} == {("w1", "tor1"), ("w1", "tor1b"), ("w2", "tor1"), ("w2", "tor1b")}
 
 
 def test_both_ends_of_a_session_are_the_same_session() -> None:
     estate = two_racks(("w1", "w2", "w3"))
-    topology = _bgp.topology(estate)
-    peers = {peer.name: peer.spec for peer in _bgp_objects.switch_peers(topology, True)}
+    topology = topology_of(estate)
+    peers = {peer.name: peer.spec for peer in objects.switch_peers(topology, True)}
     for session in topology.sessions:
-        switch = _bgp.switch_side(estate, session.switch)
+        switch = switch_side(estate, session.switch)
         assert switch["as_number"] == session.switch_as
         neighbours = {entry["address"]: entry["remote_as"] for entry in switch["neighbours"]}
         assert neighbours[str(session.node_address)] == session.node_as == topology.as_number
-        peer = peers[_bgp_objects.peer_name(topology, session)]
+        peer = peers[objects.peer_name(topology, session)]
         assert (peer["peerIP"], peer["asNumber"]) == (str(session.switch_address), session.switch_as)
         assert f"== '{session.rack}'" in peer["nodeSelector"]
 
 
 def test_the_switch_takes_blocks_of_the_pools_and_gives_the_imports() -> None:
-    switch = _bgp.switch_side(two_racks(), "tor1")
+    switch = switch_side(two_racks(), "tor1")
     assert switch["import_prefixes"] == [{"prefix": "10.21.0.0/16", "ge": 26, "le": 32}]
     assert switch["export_prefixes"] == [{"prefix": "10.99.0.0/16", "le": 32}]
     assert switch["max_prefix"] == 2048
@@ -61,7 +69,7 @@ def test_the_switch_takes_blocks_of_the_pools_and_gives_the_imports() -> None:
 def test_the_switch_side_needs_only_switches_and_reflectors() -> None:
     estate = two_racks()
     few = replace(estate, hosts={name: estate.hosts[name] for name in ("tor1", "tor2", "w1", "w3")})
-    assert _bgp.switch_side(few, "tor2") == _bgp.switch_side(estate, "tor2")
+    assert switch_side(few, "tor2") == switch_side(estate, "tor2")
 
 
 @pytest.mark.parametrize(
@@ -75,21 +83,21 @@ def test_the_switch_side_needs_only_switches_and_reflectors() -> None:
     ],
 )
 def test_an_inventory_that_does_not_work_is_refused(estate: model.Estate, named: str) -> None:
-    with pytest.raises(_bgp.TopologyError, match=named.replace(".", r"\.")):
-        _bgp.topology(estate)
+    with pytest.raises(TopologyError, match=named.replace(".", r"\.")):
+        topology_of(estate)
 
 
 def test_a_switch_without_a_rack_and_one_with_two_as_numbers() -> None:
-    with pytest.raises(_bgp.TopologyError, match="tor9: no rack"):
-        _bgp.switch_side(two_racks(), "tor9")
+    with pytest.raises(TopologyError, match="tor9: no rack"):
+        switch_side(two_racks(), "tor9")
     shared = with_racks(two_racks(), {"r2": replace(two_racks().racks["r2"], switches=("tor1",))})
-    with pytest.raises(_bgp.TopologyError, match="r1, r2"):
-        _bgp.switch_side(shared, "tor1")
+    with pytest.raises(TopologyError, match="r1, r2"):
+        switch_side(shared, "tor1")
 
 
 def test_a_topology_survives_json() -> None:
-    topology = _bgp.topology(two_racks())
-    assert _bgp.from_dict(json.loads(json.dumps(_bgp.as_dict(topology)))) == topology
+    topology = topology_of(two_racks())
+    assert from_dict(json.loads(json.dumps(as_dict(topology)))) == topology
 
 
 @pytest.mark.parametrize(
@@ -103,12 +111,12 @@ def test_a_topology_survives_json() -> None:
     ],
 )
 def test_a_topology_made_by_hand_is_checked(change: dict[str, object]) -> None:
-    with pytest.raises(_bgp.TopologyError):
-        _bgp.from_dict({**_bgp.as_dict(_bgp.topology(two_racks())), **change})
+    with pytest.raises(TopologyError):
+        from_dict({**as_dict(topology_of(two_racks())), **change})
 
 
 def test_nodes_import_only_outside_prefixes_and_export_only_pools() -> None:
-    (rules,) = [wanted.spec for wanted in _bgp_objects.filters(_bgp.topology(two_racks()))]
+    (rules,) = [wanted.spec for wanted in objects.filters(topology_of(two_racks()))]
     assert rules["importV4"] == [
         {"cidr": "10.99.0.0/16", "matchOperator": "In", "action": "Accept"},
         {"action": "Reject"},
@@ -117,14 +125,14 @@ def test_nodes_import_only_outside_prefixes_and_export_only_pools() -> None:
 
 
 def test_nothing_is_imported_where_the_inventory_says_nothing() -> None:
-    topology = replace(_bgp.topology(two_racks()), imports=())
-    assert _bgp_objects.filters(topology)[0].spec["importV4"] == [{"action": "Reject"}]
+    topology = replace(topology_of(two_racks()), imports=())
+    assert objects.filters(topology)[0].spec["importV4"] == [{"action": "Reject"}]
 
 
 def test_the_schema_decides_how_the_next_hop_is_kept() -> None:
-    topology = _bgp.topology(two_racks())
-    assert _bgp_objects.switch_peers(topology, True)[0].spec["nextHopMode"] == "Keep"
-    old = _bgp_objects.switch_peers(topology, False)[0].spec
+    topology = topology_of(two_racks())
+    assert objects.switch_peers(topology, True)[0].spec["nextHopMode"] == "Keep"
+    old = objects.switch_peers(topology, False)[0].spec
     assert old["keepOriginalNextHop"] is True
     assert "nextHopMode" not in old
 
@@ -132,16 +140,16 @@ def test_the_schema_decides_how_the_next_hop_is_kept() -> None:
         properties = {"spec": {"properties": {name: {} for name in fields}}}
         return {"spec": {"versions": [{"schema": {"openAPIV3Schema": {"properties": properties}}}]}}
 
-    assert _bgp_objects.has_next_hop_mode(definition("peerIP", "nextHopMode"))
-    assert not _bgp_objects.has_next_hop_mode(definition("peerIP", "keepOriginalNextHop"))
-    assert _bgp_objects.has_next_hop_mode(None)
+    assert objects.has_next_hop_mode(definition("peerIP", "nextHopMode"))
+    assert not objects.has_next_hop_mode(definition("peerIP", "keepOriginalNextHop"))
+    assert objects.has_next_hop_mode(None)
 
 
 def test_reports_of_a_large_estate_are_small_and_rare() -> None:
-    topology = _bgp.topology(two_racks())
-    many = tuple(_bgp.Speaker(f"n{i}", IPv4Address(f"10.30.{i // 200}.{i % 200 + 1}"), "r1") for i in range(1000))
-    small = _bgp_objects.statuses(topology)[0].spec
-    large = _bgp_objects.statuses(replace(topology, speakers=many))[0].spec
+    topology = topology_of(two_racks())
+    many = tuple(Speaker(f"n{i}", IPv4Address(f"10.30.{i // 200}.{i % 200 + 1}"), "r1") for i in range(1000))
+    small = objects.statuses(topology)[0].spec
+    large = objects.statuses(replace(topology, speakers=many))[0].spec
     assert (small["classes"], small["updatePeriodSeconds"]) == (["Agent", "BGP", "Routes"], 2)
     assert (large["classes"], large["updatePeriodSeconds"]) == (["Agent", "BGP"], 50)
 
@@ -157,17 +165,17 @@ def test_reports_of_a_large_estate_are_small_and_rare() -> None:
     ],
 )
 def test_a_patch_says_only_what_differs(spec: dict[str, object], expected: dict[str, object]) -> None:
-    wanted = _bgp_objects.Wanted(_bgp_objects.PEERS, "p", {"a": 1, "b": False})
-    assert _bgp_objects.patch(wanted, {"metadata": _bgp_objects.ownership("lab"), "spec": spec}, "lab") == expected
+    wanted = objects.Wanted(objects.PEERS, "p", {"a": 1, "b": False})
+    assert objects.patch(wanted, {"metadata": objects.ownership("lab"), "spec": spec}, "lab") == expected
 
 
 @pytest.mark.parametrize(
     ("metadata", "ours"),
     [
-        (_bgp_objects.ownership("lab"), True),
-        (_bgp_objects.ownership("lab-2"), False),
-        ({"annotations": {"projectcalico.org/metadata": json.dumps(_bgp_objects.ownership("lab"))}}, True),
-        ({"annotations": {"projectcalico.org/metadata": json.dumps(_bgp_objects.ownership("lab-2"))}}, False),
+        (objects.ownership("lab"), True),
+        (objects.ownership("lab-2"), False),
+        ({"annotations": {"projectcalico.org/metadata": json.dumps(objects.ownership("lab"))}}, True),
+        ({"annotations": {"projectcalico.org/metadata": json.dumps(objects.ownership("lab-2"))}}, False),
         ({"annotations": {"projectcalico.org/metadata": "{"}}, False),
         ({"annotations": {"projectcalico.org/metadata": "[]"}}, False),
         ({"labels": None, "annotations": None}, False),
@@ -175,4 +183,4 @@ def test_a_patch_says_only_what_differs(spec: dict[str, object], expected: dict[
     ],
 )
 def test_ours_is_what_says_so_even_after_calico_wrote_it(metadata: dict[str, object], ours: bool) -> None:
-    assert _bgp_objects.is_ours({"metadata": metadata}, "lab") is ours
+    assert objects.is_ours({"metadata": metadata}, "lab") is ours

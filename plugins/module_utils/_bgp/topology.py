@@ -4,7 +4,7 @@
 
 """The BGP topology of an estate: who speaks with whom; private to this collection, runs on the controller.
 
-Calico's objects (:mod:`_bgp_objects`) and the switch's configuration (:func:`switch_side`) are both made of the same
+Calico's objects (:mod:`objects`) and the switch's configuration (:func:`switch_side`) are both made of the same
 :class:`Session` objects, so the two ends cannot disagree.
 """
 
@@ -74,7 +74,7 @@ class Topology:
         return tuple(speaker for speaker in self.speakers if speaker.cluster_id is not None)
 
 
-def topology(estate: model.Estate) -> Topology:
+def topology_of(estate: model.Estate) -> Topology:
     """The topology that follows from an inventory.
 
     Every reflector peers with every switch of its rack, every other speaker with every reflector. Raises

@@ -18,56 +18,23 @@ next one. The order is that of Calico's documentation and of confd's source (dom
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Network
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp_objects as objects
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import Session, Speaker, Topology, TopologyError
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp_objects import Object, Wanted
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import Object, Wanted
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.observed import (
+    Link,
+    Node,
+    Observed,
+    mesh_links,
+    reflector_links,
+    switch_link,
+)
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Speaker, Topology, TopologyError
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
 DEFAULT_AS = 64512
-ESTABLISHED = "Established"
-NO_SESSION = "no such session"
-NO_REPORT = "nothing yet"
-
-
-@dataclass(frozen=True)
-class Node:
-    """A Kubernetes node. ``ready`` is the status of its Ready condition: True, False or Unknown."""
-
-    name: str
-    ready: str
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a node says of itself in its CalicoNodeStatus.
-
-    ``peers`` and ``mesh`` are session states by the peer's address, of configured peers and of the mesh. ``blocks`` are
-    the pod blocks it owns, ``learned`` the prefixes it has from configured peers, ``unreachable`` those of them that it
-    has put into its routing table as unreachable. ``routes`` is False when it was not asked for routes.
-    """
-
-    peers: Mapping[str, str]
-    mesh: Mapping[str, str]
-    blocks: frozenset[str] = frozenset()
-    learned: frozenset[str] = frozenset()
-    unreachable: frozenset[str] = frozenset()
-    routes: bool = False
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What the API holds: Calico's objects by resource and name, nodes, and the reports of nodes that made one."""
-
-    objects: Mapping[str, Mapping[str, Object]]
-    nodes: Mapping[str, Node]
-    reports: Mapping[str, Report]
-    next_hop_mode: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,20 +46,6 @@ class Write:
     name: str
     body: Mapping[str, Any]
     step: Step
-
-
-@dataclass(frozen=True)
-class Link:
-    """A session that a gate waits for, as ``node`` sees it. ``peer`` is a node, or a switch when ``to_switch``."""
-
-    node: str
-    node_address: str
-    node_as: int
-    peer: str
-    peer_address: str
-    peer_as: int
-    to_switch: bool = False
-    mesh: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,58 +75,11 @@ class Plan:
         return tuple(stage for stage in self.stages if isinstance(stage, Write))
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What still keeps a gate shut, and the nodes it does not wait for, with the reason."""
-
-    unmet: tuple[str, ...]
-    left_out: Mapping[str, str] = field(default_factory=dict)
-
-
 def line_of(stage: Write | Gate) -> str:
     """A stage in one line."""
     if isinstance(stage, Gate):
         return f"wait for {stage.name} ({len(stage.links)} sessions): {stage.reason}"
     return f"{stage.step.action} {stage.step.target}: {stage.step.reason}"
-
-
-def node_of(found: Object) -> Node:
-    """A Kubernetes Node reduced to what matters here."""
-    metadata = found["metadata"]
-    conditions = {c["type"]: c["status"] for c in found.get("status", {}).get("conditions") or ()}
-    return Node(
-        name=metadata["name"],
-        ready=conditions.get("Ready", "Unknown"),
-        labels=metadata.get("labels") or {},
-        annotations=metadata.get("annotations") or {},
-    )
-
-
-def report_of(found: Object) -> Report | None:
-    """A CalicoNodeStatus reduced to what matters here; None when its node has not filled it yet."""
-    status = found.get("status") or {}
-    if not status.get("lastUpdated"):
-        return None
-    peers = (status.get("bgp") or {}).get("peersV4") or []
-    routes = (status.get("routes") or {}).get("routesV4") or []
-    learned = [route for route in routes if (route.get("learnedFrom") or {}).get("sourceType") == "BGPPeer"]
-    return Report(
-        peers={peer.get("peerIP", ""): peer.get("state", "") for peer in peers if peer.get("type") != "NodeMesh"},
-        mesh={peer.get("peerIP", ""): peer.get("state", "") for peer in peers if peer.get("type") == "NodeMesh"},
-        # Calico holds every block of a node as a black hole, beneath which the pods' own routes lie.
-        blocks=frozenset(
-            route.get("destination", "")
-            for route in routes
-            if (route.get("learnedFrom") or {}).get("sourceType") == "Static" and route.get("interface") == "blackhole"
-        ),
-        learned=frozenset(route.get("destination", "") for route in learned),
-        unreachable=frozenset(
-            route.get("destination", "")
-            for route in learned
-            if route.get("interface") == "unreachable" and route.get("type") == "FIB"
-        ),
-        routes="Routes" in (found.get("spec", {}).get("classes") or ()),
-    )
 
 
 def plan(
@@ -221,7 +127,7 @@ class _Planner:
             yield Gate(
                 "mesh-is-up",
                 "the reflectors are the old path; they go once the nodes are in session with each other",
-                tuple(self._mesh_links(without=self._former)),
+                tuple(mesh_links(self.topology, without=self._former)),
             )
         yield from self._stale_peers(of_switches=True)
         former = list(self._former)
@@ -231,7 +137,9 @@ class _Planner:
                 f"{name}-joined-the-mesh",
                 "one reflector at a time leaves, so that the others still carry the rest",
                 tuple(
-                    link for link in self._mesh_links(without=former[number + 1 :]) if name in (link.node, link.peer)
+                    link
+                    for link in mesh_links(self.topology, without=former[number + 1 :])
+                    if name in (link.node, link.peer)
                 ),
             )
         yield from self._leftovers()
@@ -458,13 +366,6 @@ class _Planner:
     def _reflector_links(self, reflectors: Sequence[Speaker]) -> tuple[Link, ...]:
         return tuple(reflector_links(self.topology, reflectors))
 
-    def _mesh_links(self, without: Sequence[str]) -> Iterator[Link]:
-        members = [speaker for speaker in self.topology.speakers if speaker.name not in without]
-        for speaker in members:
-            for other in members:
-                if other != speaker:
-                    yield _node_link(self.topology, speaker, other, mesh=True)
-
     def _stale(self, resource: str, wanted: Iterable[Wanted]) -> Iterator[tuple[str, Object]]:
         """What we made of a resource and the inventory no longer has."""
         kept = {item.name for item in wanted}
@@ -532,125 +433,3 @@ def _waves(waiting: Sequence[Speaker], canary: bool) -> list[list[Speaker]]:
                 rest.remove(speaker)
         waves.append(wave)
     return waves
-
-
-def reflector_links(topology: Topology, reflectors: Sequence[Speaker]) -> Iterator[Link]:
-    """The sessions of every speaker with each of ``reflectors``."""
-    for speaker in topology.speakers:
-        for reflector in reflectors:
-            if reflector.name != speaker.name:
-                yield _node_link(topology, speaker, reflector)
-
-
-def _node_link(topology: Topology, speaker: Speaker, peer: Speaker, mesh: bool = False) -> Link:
-    return Link(
-        speaker.name,
-        str(speaker.address),
-        topology.as_number,
-        peer.name,
-        str(peer.address),
-        topology.as_number,
-        mesh=mesh,
-    )
-
-
-def switch_link(session: Session) -> Link:
-    """A reflector's session with a switch."""
-    return Link(
-        session.node,
-        str(session.node_address),
-        session.node_as,
-        session.switch,
-        str(session.switch_address),
-        session.switch_as,
-        to_switch=True,
-    )
-
-
-def state_of(link: Link, observed: Observed) -> str:
-    """What the link's node says of the session."""
-    report = observed.reports.get(link.node)
-    if report is None:
-        return NO_REPORT
-    return (report.mesh if link.mesh else report.peers).get(link.peer_address) or NO_SESSION
-
-
-def judge(gate: Gate, topology: Topology, observed: Observed, patient: bool) -> Verdict:
-    """Whether the routers are as ``gate`` asks.
-
-    A node that is gone (no node, or Ready is Unknown: its kubelet is silent) is not waited for. One whose kubelet says
-    not Ready, or that has reported no BGP state, is waited for while ``patient``, and left out after that.
-    """
-    left_out: dict[str, str] = {}
-    awaited: dict[str, str] = {}
-    for name in _nodes_of(gate):
-        trouble, lasting = _trouble(name, observed)
-        if trouble:
-            (left_out if lasting or not patient else awaited)[name] = trouble
-    passed_over = {*left_out, *awaited}
-    links = [link for link in gate.links if not {link.node, link.peer} & passed_over]
-    unmet = [*(f"{name} {trouble}" for name, trouble in awaited.items()), *_lonely(gate, left_out)]
-    unmet += [_describe(link, observed) for link in links if state_of(link, observed) != ESTABLISHED]
-    if gate.routes:
-        unmet += _missing_routes(topology, observed, sorted({link.node for link in links}))
-    return Verdict(tuple(unmet), left_out)
-
-
-def _nodes_of(gate: Gate) -> list[str]:
-    names = {link.node for link in gate.links} | {link.peer for link in gate.links if not link.to_switch}
-    return sorted(names)
-
-
-def _trouble(name: str, observed: Observed) -> tuple[str, bool]:
-    node = observed.nodes.get(name)
-    if node is None:
-        return "is not a node of the cluster", True
-    if node.ready == "Unknown":
-        return "is down (its kubelet does not answer)", True
-    if node.ready != "True":
-        return "is not Ready", False
-    if name not in observed.reports:
-        return "has not reported its BGP state", False
-    return "", False
-
-
-def _lonely(gate: Gate, left_out: Mapping[str, str]) -> list[str]:
-    reflectors = {link.peer for link in gate.links if not link.to_switch and not link.mesh}
-    if not reflectors or reflectors - set(left_out):
-        return []
-    return [f"no reflector is alive: {', '.join(f'{name} {left_out[name]}' for name in sorted(reflectors))}"]
-
-
-def _describe(link: Link, observed: Observed) -> str:
-    here = f"{link.node} ({link.node_address}, AS {link.node_as})"
-    there = f"{link.peer} ({link.peer_address}, AS {link.peer_as})"
-    seen = f"{link.node} sees {state_of(link, observed)}"
-    if link.to_switch:
-        return f"session {here} <-> switch {there}: {seen}; `show bgp summary` on {link.peer} says what it sees"
-    back = Link(link.peer, link.peer_address, link.peer_as, link.node, link.node_address, link.node_as, mesh=link.mesh)
-    kind = "node" if link.mesh else "reflector"
-    return f"session {here} <-> {kind} {there}: {seen}, {link.peer} sees {state_of(back, observed)}"
-
-
-def _missing_routes(topology: Topology, observed: Observed, names: Sequence[str]) -> list[str]:
-    networks = [pool.cidr for pool in topology.pools]
-    reports = {name: observed.reports[name] for name in names if name in observed.reports}
-    owner = {block: name for name, report in reports.items() for block in report.blocks if _within(block, networks)}
-    missing = []
-    for name, report in reports.items():
-        if not report.routes:
-            continue
-        for block in sorted(set(owner) - report.blocks - report.learned):
-            missing.append(f"{name} has no route to {block} of {owner[block]} from a reflector")
-        for block in sorted(report.unreachable & set(owner)):
-            hidden = "its next hop is hidden behind another BGP route"
-            missing.append(f"{name} holds {block} of {owner[block]} as unreachable: {hidden}")
-    return missing
-
-
-def _within(block: str, networks: Sequence[IPv4Network]) -> bool:
-    try:
-        network = IPv4Network(block)
-    except ValueError:
-        return False
-    return any(network.subnet_of(pool) for pool in networks)

@@ -10,13 +10,20 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp, _bgp_apply, _bgp_plan
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp_objects as objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply, gates, objects, observed
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import plan as planning
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import (
+    Session,
+    Speaker,
+    Topology,
+    TopologyError,
+    topology_of,
+)
 
+from tests.unit.plugins.module_utils._bgp.fake_calico import FakeCalico, Killed
 from tests.unit.plugins.module_utils.estates import REFLECTORS, host, two_racks, with_racks
-from tests.unit.plugins.module_utils.fake_calico import FakeCalico, Killed
 
-LAB = _bgp.topology(two_racks())
+LAB = topology_of(two_racks())
 TOR1 = frozenset(("w1", "10.20.1.1"))
 
 
@@ -33,15 +40,15 @@ class Clock:
         self.now += seconds
 
 
-def run(api: FakeCalico, topology: _bgp.Topology, gate: float = 20, report: float = 8) -> _bgp_apply.Runner:
+def run(api: FakeCalico, topology: Topology, gate: float = 20, report: float = 8) -> apply.Runner:
     clock = Clock()
-    plan = _bgp_plan.plan(topology, _bgp_apply.observe(api))
-    runner = _bgp_apply.Runner(api, topology, _bgp_apply.Patience(gate, report), clock, clock.sleep)
+    plan = planning.plan(topology, apply.observe(api))
+    runner = apply.Runner(api, topology, apply.Patience(gate, report), clock, clock.sleep)
     runner.run(plan)
     return runner
 
 
-def settled(topology: _bgp.Topology = LAB) -> FakeCalico:
+def settled(topology: Topology = LAB) -> FakeCalico:
     api = FakeCalico(topology)
     run(api, topology)
     api.settle()
@@ -49,8 +56,8 @@ def settled(topology: _bgp.Topology = LAB) -> FakeCalico:
     return api
 
 
-def unchanged(api: FakeCalico, topology: _bgp.Topology) -> bool:
-    return not _bgp_plan.plan(topology, _bgp_apply.observe(api)).writes
+def unchanged(api: FakeCalico, topology: Topology) -> bool:
+    return not planning.plan(topology, apply.observe(api)).writes
 
 
 def test_the_mesh_goes_only_after_every_node_has_its_routes_from_reflectors() -> None:
@@ -82,7 +89,7 @@ def test_a_second_run_writes_nothing_and_waits_for_nothing() -> None:
     runner = run(api, LAB)
     assert api.writes == []
     assert [(passed.gate, passed.seconds) for passed in runner.passed] == [("all-sessions", 0.0)]
-    assert _bgp_apply.sessions(LAB, runner.seen or _bgp_apply.nothing(LAB))["established"] == 4 * 2 + 2
+    assert apply.sessions(LAB, runner.seen or apply.nothing(LAB))["established"] == 4 * 2 + 2
 
 
 def test_only_nodes_that_become_reflectors_blink() -> None:
@@ -94,7 +101,7 @@ def test_only_nodes_that_become_reflectors_blink() -> None:
 def test_a_session_that_never_comes_up_leaves_the_mesh_and_is_named_with_both_ends() -> None:
     api = FakeCalico(LAB)
     api.broken = {frozenset(("w4", "w1"))}
-    with pytest.raises(_bgp_apply.GateShut) as shut:
+    with pytest.raises(apply.GateShut) as shut:
         run(api, LAB)
     assert "w4 (10.20.2.22, AS 64512) <-> reflector w1 (10.20.1.21, AS 64512)" in str(shut.value)
     assert "w4 sees Active, w1 sees Active" in str(shut.value)
@@ -114,7 +121,7 @@ def test_a_session_that_never_comes_up_leaves_the_mesh_and_is_named_with_both_en
 def test_a_reflector_that_fails_the_others_is_put_back_and_they_stay() -> None:
     api = FakeCalico(LAB)
     api.broken = {frozenset(("w4", "w3"))}
-    with pytest.raises(_bgp_apply.GateShut, match="w3 was put back"):
+    with pytest.raises(apply.GateShut, match="w3 was put back"):
         run(api, LAB)
     api.settle()
     assert (api.mesh, api.missing) == (True, set())
@@ -128,7 +135,7 @@ def test_a_reflector_that_fails_the_others_is_put_back_and_they_stay() -> None:
 def test_a_switch_that_does_not_answer_is_named_and_the_rest_is_done() -> None:
     api = FakeCalico(LAB)
     api.broken = {TOR1}
-    with pytest.raises(_bgp_apply.GateShut) as shut:
+    with pytest.raises(apply.GateShut) as shut:
         run(api, LAB)
     message = str(shut.value)
     assert "w1 (10.20.1.21, AS 64512) <-> switch tor1 (10.20.1.1, AS 64901): w1 sees Active" in message
@@ -142,7 +149,7 @@ def test_a_switch_that_does_not_answer_is_named_and_the_rest_is_done() -> None:
 def test_a_broken_session_is_reported_by_a_run_that_has_nothing_to_change() -> None:
     api = settled()
     api.broken = {TOR1}
-    with pytest.raises(_bgp_apply.GateShut, match="all-sessions"):
+    with pytest.raises(apply.GateShut, match="all-sessions"):
         run(api, LAB)
     assert api.writes == []
 
@@ -183,8 +190,8 @@ def test_a_node_that_starts_to_report_in_time_is_not_left_out() -> None:
             heard.append(clock.now)
             api.silent.clear()
 
-    runner = _bgp_apply.Runner(api, LAB, _bgp_apply.Patience(20, 15), clock, sleep)
-    runner.run(_bgp_plan.plan(LAB, _bgp_apply.observe(api)))
+    runner = apply.Runner(api, LAB, apply.Patience(20, 15), clock, sleep)
+    runner.run(planning.plan(LAB, apply.observe(api)))
     assert heard
     assert runner.left_out() == {}
 
@@ -204,7 +211,7 @@ def test_the_mesh_stays_when_no_reflector_lives() -> None:
     api = FakeCalico(LAB)
     api.ready("w1", "Unknown")
     api.ready("w3", "Unknown")
-    with pytest.raises(_bgp_apply.GateShut, match="no reflector is alive: w1 is down"):
+    with pytest.raises(apply.GateShut, match="no reflector is alive: w1 is down"):
         run(api, LAB)
     assert api.mesh is True
 
@@ -213,9 +220,9 @@ def test_the_mesh_stays_when_no_reflector_has_joined_yet() -> None:
     api = FakeCalico(LAB)
     for name in REFLECTORS:
         del api.nodes[name]
-    plan = _bgp_plan.plan(LAB, _bgp_apply.observe(api))
+    plan = planning.plan(LAB, apply.observe(api))
     assert "reflector w1 is no node of the cluster; a later run adds it." in plan.warnings
-    with pytest.raises(_bgp_apply.GateShut, match="w1 is not a node of the cluster"):
+    with pytest.raises(apply.GateShut, match="w1 is not a node of the cluster"):
         run(api, LAB)
     assert api.mesh is True
 
@@ -232,27 +239,27 @@ def test_a_node_that_has_not_joined_yet_is_no_news() -> None:
 def test_the_mesh_stays_when_routes_are_held_as_unreachable() -> None:
     api = FakeCalico(LAB)
     api.unreachable = {("w4", "w2")}
-    with pytest.raises(_bgp_apply.GateShut, match=r"w4 holds \S+ of w2 as unreachable"):
+    with pytest.raises(apply.GateShut, match=r"w4 holds \S+ of w2 as unreachable"):
         run(api, LAB)
     assert api.mesh is True
 
 
 def test_the_mesh_stays_when_a_route_is_missing() -> None:
-    gate = _bgp_plan.Gate("g", "r", tuple(_bgp_plan.reflector_links(LAB, LAB.reflectors)), routes=True)
-    seen = _bgp_apply.watch(settled())
-    assert _bgp_plan.judge(gate, LAB, seen, patient=False).unmet == ()
+    gate = planning.Gate("g", "r", tuple(observed.reflector_links(LAB, LAB.reflectors)), routes=True)
+    seen = apply.watch(settled())
+    assert gates.judge(gate, LAB, seen, patient=False).unmet == ()
     poor = replace(seen.reports["w2"], learned=frozenset())
-    verdict = _bgp_plan.judge(gate, LAB, replace(seen, reports={**seen.reports, "w2": poor}), patient=False)
+    verdict = gates.judge(gate, LAB, replace(seen, reports={**seen.reports, "w2": poor}), patient=False)
     assert len(verdict.unmet) == 4
     assert all(line.startswith("w2 has no route to 10.21.") for line in verdict.unmet)
 
 
 def test_a_mesh_session_is_no_session_with_a_reflector() -> None:
-    seen = _bgp_apply.watch(settled())
+    seen = apply.watch(settled())
     meshed = replace(seen.reports["w2"], peers={}, mesh={"10.20.1.21": "Established", "10.20.2.21": "Established"})
     seen = replace(seen, reports={**seen.reports, "w2": meshed})
-    gate = _bgp_plan.Gate("g", "r", tuple(_bgp_plan.reflector_links(LAB, LAB.reflectors)))
-    assert len(_bgp_plan.judge(gate, LAB, seen, patient=False).unmet) == 2
+    gate = planning.Gate("g", "r", tuple(observed.reflector_links(LAB, LAB.reflectors)))
+    assert len(gates.judge(gate, LAB, seen, patient=False).unmet) == 2
 
 
 def test_a_report_tells_sessions_blocks_and_routes_apart() -> None:
@@ -277,7 +284,7 @@ def test_a_report_tells_sessions_blocks_and_routes_apart() -> None:
             },
         },
     }
-    assert _bgp_plan.report_of(found) == _bgp_plan.Report(
+    assert observed.report_of(found) == observed.Report(
         peers={"10.20.1.21": "Established"},
         mesh={"10.20.1.22": "Active"},
         blocks=frozenset({"10.21.0.64/26"}),
@@ -285,7 +292,7 @@ def test_a_report_tells_sessions_blocks_and_routes_apart() -> None:
         unreachable=frozenset({"10.21.1.0/26"}),
         routes=True,
     )
-    assert _bgp_plan.report_of({"spec": {"node": "w2"}, "status": {}}) is None
+    assert observed.report_of({"spec": {"node": "w2"}, "status": {}}) is None
 
 
 def _route(destination: str, interface: str, source: str, kind: str = "FIB") -> dict[str, object]:
@@ -294,15 +301,15 @@ def _route(destination: str, interface: str, source: str, kind: str = "FIB") -> 
 
 
 def test_routes_outside_the_pools_are_no_matter() -> None:
-    gate = _bgp_plan.Gate("g", "r", tuple(_bgp_plan.reflector_links(LAB, LAB.reflectors)), routes=True)
-    seen = _bgp_apply.watch(settled())
+    gate = planning.Gate("g", "r", tuple(observed.reflector_links(LAB, LAB.reflectors)), routes=True)
+    seen = apply.watch(settled())
     odd = replace(seen.reports["w2"], blocks=seen.reports["w2"].blocks | {"10.22.0.0/16", "nonsense"})
-    assert not _bgp_plan.judge(gate, LAB, replace(seen, reports={**seen.reports, "w2": odd}), False).unmet
+    assert not gates.judge(gate, LAB, replace(seen, reports={**seen.reports, "w2": odd}), False).unmet
 
 
 def test_adding_a_reflector_keeps_every_path_between_other_nodes() -> None:
     api = settled()
-    more = _bgp.topology(two_racks(("w1", "w2", "w3")))
+    more = topology_of(two_racks(("w1", "w2", "w3")))
     api.wire(more)
     runner = run(api, more)
     assert api.writes == ["patch nodes/w2"]
@@ -311,7 +318,7 @@ def test_adding_a_reflector_keeps_every_path_between_other_nodes() -> None:
 
 
 def test_removing_a_reflector_first_sees_the_others_carry_everything() -> None:
-    api = settled(_bgp.topology(two_racks(("w1", "w2", "w3"))))
+    api = settled(topology_of(two_racks(("w1", "w2", "w3"))))
     api.wire(LAB)
     runner = run(api, LAB)
     assert api.writes == ["patch nodes/w2"]
@@ -324,17 +331,17 @@ def test_removing_a_reflector_first_sees_the_others_carry_everything() -> None:
 
 def test_a_reflector_stays_while_the_remaining_one_is_not_in_session_with_all() -> None:
     api = settled()
-    single = _bgp.topology(two_racks(("w3",)))
+    single = topology_of(two_racks(("w3",)))
     api.wire(single)
     api.broken = {frozenset(("w2", "w3"))}
-    with pytest.raises(_bgp_apply.GateShut, match=r"w2 .* reflector w3"):
+    with pytest.raises(apply.GateShut, match=r"w2 .* reflector w3"):
         run(api, single)
     assert api.writes == []
 
 
 def test_without_reflectors_the_mesh_comes_back_before_they_go() -> None:
     api = settled()
-    none = _bgp.topology(two_racks(()))
+    none = topology_of(two_racks(()))
     runner = run(api, none)
     assert [line for line in api.writes if "status" not in line] == [
         "patch bgpconfigurations/default",
@@ -354,7 +361,7 @@ def test_without_reflectors_the_mesh_comes_back_before_they_go() -> None:
 def test_a_changed_as_number_patches_only_the_peer() -> None:
     api = settled()
     rack = replace(two_racks().racks["r1"], as_number=64999)
-    changed = _bgp.topology(with_racks(two_racks(), {"r1": rack}))
+    changed = topology_of(with_racks(two_racks(), {"r1": rack}))
     api.wire(changed)
     run(api, changed)
     assert api.writes == ["patch bgppeers/lab-r1-tor1"]
@@ -363,7 +370,7 @@ def test_a_changed_as_number_patches_only_the_peer() -> None:
 def test_a_rack_moves_to_another_switch_before_the_old_one_goes() -> None:
     api = settled()
     estate = two_racks(extra=[host("tor1b", "10.20.1.2", "r1", "switches")])
-    moved = _bgp.topology(with_racks(estate, {"r1": replace(estate.racks["r1"], switches=("tor1b",))}))
+    moved = topology_of(with_racks(estate, {"r1": replace(estate.racks["r1"], switches=("tor1b",))}))
     api.wire(moved)
     runner = run(api, moved)
     assert api.writes == ["create bgppeers/lab-r1-tor1b", "delete bgppeers/lab-r1-tor1"]
@@ -373,12 +380,12 @@ def test_a_rack_moves_to_another_switch_before_the_old_one_goes() -> None:
 def test_a_switch_that_refused_keeps_its_session() -> None:
     api = settled()
     rack = replace(two_racks().racks["r1"], as_number=64999)
-    changed = _bgp.topology(with_racks(two_racks(), {"r1": rack}))
-    plan = _bgp_plan.plan(changed, _bgp_apply.observe(api), held_switches=["tor1"])
+    changed = topology_of(with_racks(two_racks(), {"r1": rack}))
+    plan = planning.plan(changed, apply.observe(api), held_switches=["tor1"])
     assert plan.writes == ()
     assert plan.warnings == ("tor1 is not configured as the inventory says; its sessions stay as they are.",)
     (gate,) = plan.stages
-    assert isinstance(gate, _bgp_plan.Gate)
+    assert isinstance(gate, planning.Gate)
     assert {link.peer for link in gate.links if link.to_switch} == {"tor2"}
 
 
@@ -390,7 +397,7 @@ def test_what_others_made_stays_and_is_named() -> None:
     other = {"metadata": {"name": "other", **objects.ownership("other-estate")}, "spec": foreign["spec"]}
     api.store[objects.PEERS]["other"] = other
     api.nodes["w2"]["metadata"]["labels"][objects.REFLECTOR_LABEL] = "true"
-    plan = _bgp_plan.plan(LAB, _bgp_apply.observe(api))
+    plan = planning.plan(LAB, apply.observe(api))
     assert plan.writes == ()
     assert [warning.split()[0] for warning in plan.warnings] == ["BGPPeer/other", "BGPPeer/theirs", "w2"]
 
@@ -440,7 +447,7 @@ def test_what_a_pool_cannot_become_is_refused_before_the_first_write(
 ) -> None:
     api = FakeCalico(LAB)
     api.store[objects.POOLS][name] = {"metadata": {"name": name}, "spec": spec}
-    with pytest.raises(_bgp.TopologyError, match=said):
+    with pytest.raises(TopologyError, match=said):
         run(api, LAB)
     assert api.writes == []
 
@@ -448,7 +455,7 @@ def test_what_a_pool_cannot_become_is_refused_before_the_first_write(
 def test_a_pool_that_is_no_longer_wanted_gives_out_no_more_addresses() -> None:
     api = settled()
     moved = replace(LAB, pools=(replace(LAB.pools[0], name="new", cidr=IPv4Network("10.31.0.0/16")),))
-    plan = _bgp_plan.plan(moved, _bgp_apply.observe(api))
+    plan = planning.plan(moved, apply.observe(api))
     (write,) = [write for write in plan.writes if write.name == "bare-metal"]
     assert write.body == {"spec": {"disabled": True}}
     assert any("IPPool/bare-metal" in warning for warning in plan.warnings)
@@ -456,7 +463,7 @@ def test_a_pool_that_is_no_longer_wanted_gives_out_no_more_addresses() -> None:
 
 def test_another_cluster_as_is_a_warning() -> None:
     api = settled()
-    plan = _bgp_plan.plan(replace(LAB, as_number=64600), _bgp_apply.observe(api))
+    plan = planning.plan(replace(LAB, as_number=64600), apply.observe(api))
     assert any("from 64512 to 64600" in warning for warning in plan.warnings)
 
 
@@ -487,21 +494,21 @@ def test_a_label_without_a_cluster_id_is_made_whole_in_one_patch() -> None:
 
 
 def test_never_two_reflectors_of_a_rack_at_once_and_the_first_alone() -> None:
-    def speaker(name: str, rack: str) -> _bgp.Speaker:
-        return _bgp.Speaker(name, IPv4Address("10.0.0.1"), rack)
+    def speaker(name: str, rack: str) -> Speaker:
+        return Speaker(name, IPv4Address("10.0.0.1"), rack)
 
     waiting = [speaker("a1", "a"), speaker("a2", "a"), speaker("b1", "b"), speaker("b2", "b"), speaker("c1", "c")]
-    waves = _bgp_plan._waves(waiting, canary=True)
+    waves = planning._waves(waiting, canary=True)
     assert [[s.name for s in wave] for wave in waves] == [["a1"], ["a2", "b1", "c1"], ["b2"]]
-    assert [[s.name for s in wave] for wave in _bgp_plan._waves(waiting, canary=False)] == [
+    assert [[s.name for s in wave] for wave in planning._waves(waiting, canary=False)] == [
         ["a1", "b1", "c1"],
         ["a2", "b2"],
     ]
-    assert _bgp_plan._waves([], canary=True) == []
+    assert planning._waves([], canary=True) == []
 
 
 def test_a_plan_for_a_cluster_that_is_still_to_be_made_is_the_plan_that_is_carried_out() -> None:
-    foreseen = _bgp_plan.plan(LAB, _bgp_apply.nothing(LAB))
+    foreseen = planning.plan(LAB, apply.nothing(LAB))
     api = FakeCalico(LAB)
     runner = run(api, LAB)
     assert [write.step for write in foreseen.writes] == [write.step for write in runner.done]
@@ -513,12 +520,12 @@ def test_a_long_complaint_is_cut() -> None:
     many = replace(LAB, speakers=(*LAB.speakers, *(_extra(n) for n in range(20))))
     big = FakeCalico(many)
     big.broken = {frozenset((one, "w1")) for one in big.nodes if one != "w1"}
-    with pytest.raises(_bgp_apply.GateShut, match="and 12 more"):
+    with pytest.raises(apply.GateShut, match="and 12 more"):
         run(big, many)
 
 
-def _extra(number: int) -> _bgp.Speaker:
-    return _bgp.Speaker(f"x{number}", IPv4Address("10.20.1.100") + number, "r1")
+def _extra(number: int) -> Speaker:
+    return Speaker(f"x{number}", IPv4Address("10.20.1.100") + number, "r1")
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -551,7 +558,7 @@ def test_any_topology_by_way_of_any_kill_ends_the_same_and_loses_only_the_changi
     assert api.mesh == fresh.mesh
 
 
-def _random(chance: random.Random) -> _bgp.Topology:
+def _random(chance: random.Random) -> Topology:
     """One to three racks of the same nodes, each with one or two switches and up to two reflectors, or none at all."""
     racks = [f"r{number}" for number in range(1, 4)]
     speakers, sessions = [], []
@@ -565,10 +572,10 @@ def _random(chance: random.Random) -> _bgp.Topology:
         for place in range(4):
             address = IPv4Address(f"10.20.{index}.{place + 11}")
             cluster_id = IPv4Address(f"244.0.0.{index}") if place in chosen else None
-            speakers.append(_bgp.Speaker(f"n{index}{place}", address, rack, cluster_id))
+            speakers.append(Speaker(f"n{index}{place}", address, rack, cluster_id))
             for switch in range(1, chance.choice([2, 2, 3])) if cluster_id else ():
                 sessions.append(
-                    _bgp.Session(
+                    Session(
                         f"n{index}{place}",
                         address,
                         64512,

@@ -17,8 +17,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp_objects as objects
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import Topology
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Topology
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive import NODE_CLASS_LABEL, RACK_LABEL
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import KubeError
 
@@ -30,7 +30,7 @@ class Killed(Exception):
 
 
 class FakeCalico:
-    """Stands for a Cluster, as ``_bgp_apply.Api`` describes it."""
+    """Stands for a Cluster, as ``apply.Api`` describes it."""
 
     empty = False
 

@@ -11,12 +11,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp_objects as objects
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _bgp_plan as planning
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import Topology
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import gates, objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.observed import (
+    ESTABLISHED,
+    Node,
+    Observed,
+    node_of,
+    reflector_links,
+    report_of,
+    state_of,
+    switch_link,
+)
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.plan import Gate, Plan, Write
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Topology
+from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import KubeError
 
 POLL_SECONDS = 1.0
 LISTED = 12
+NO_CALICO = "Calico's resource definitions are not in the cluster. Install Calico first (role hybridk8s.estate.calico)."
 
 
 class Api(Protocol):
@@ -52,6 +64,10 @@ class Passed:
     left_out: dict[str, str]
 
 
+class NoCalico(KubeError):
+    """Calico's resource definitions are not in the cluster."""
+
+
 class GateShut(Exception):
     """A gate did not open in its time; the message says what it waited for."""
 
@@ -65,15 +81,15 @@ class Runner:
     patience: Patience = Patience()
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    done: list[planning.Write] = field(default_factory=list)
+    done: list[Write] = field(default_factory=list)
     passed: list[Passed] = field(default_factory=list)
-    seen: planning.Observed | None = None
+    seen: Observed | None = None
     _first_gate: float | None = None
 
-    def run(self, plan: planning.Plan) -> None:
+    def run(self, plan: Plan) -> None:
         """Do every stage in order; raises :class:`GateShut`, and KubeError from the API."""
         for stage in plan.stages:
-            if isinstance(stage, planning.Gate):
+            if isinstance(stage, Gate):
                 self.passed.append(self._wait(stage))
             else:
                 self._write(stage)
@@ -85,7 +101,7 @@ class Runner:
         nodes = self.seen.nodes if self.seen else {}
         return {name: reason for name, reason in sorted(found.items()) if name in nodes}
 
-    def _write(self, write: planning.Write) -> None:
+    def _write(self, write: Write) -> None:
         if write.verb == "create":
             self.api.create(objects.path_of(write.resource), dict(write.body))
         elif write.verb == "patch":
@@ -93,7 +109,7 @@ class Runner:
         else:
             self.api.delete(objects.path_of(write.resource, write.name))
 
-    def _wait(self, gate: planning.Gate) -> Passed:
+    def _wait(self, gate: Gate) -> Passed:
         start = self.clock()
         if self._first_gate is None:
             self._first_gate = start
@@ -101,7 +117,7 @@ class Runner:
             self.seen = watch(self.api)
             now = self.clock()
             patient = now < self._first_gate + self.patience.report
-            verdict = planning.judge(gate, self.topology, self.seen, patient)
+            verdict = gates.judge(gate, self.topology, self.seen, patient)
             if not verdict.unmet:
                 left_out = dict(verdict.left_out)
                 return Passed(gate.name, gate.reason, round(now - start, 1), len(gate.links), left_out)
@@ -113,7 +129,7 @@ class Runner:
             self.sleep(POLL_SECONDS)
 
 
-def _complaint(gate: planning.Gate, verdict: planning.Verdict, seconds: float) -> str:
+def _complaint(gate: Gate, verdict: gates.Verdict, seconds: float) -> str:
     listed = "; ".join(verdict.unmet[:LISTED])
     more = f"; and {len(verdict.unmet) - LISTED} more" if len(verdict.unmet) > LISTED else ""
     undone = f"{', '.join(write.name for write in gate.undo)} was put back. " if gate.undo else ""
@@ -124,49 +140,54 @@ def _complaint(gate: planning.Gate, verdict: planning.Verdict, seconds: float) -
     )
 
 
-def observe(api: Api) -> planning.Observed:
-    """Everything that a plan is made of; KubeError 404 where Calico is not installed."""
-    found = {resource: _by_name(api.list(objects.path_of(resource))) for resource in objects.KINDS}
+def observe(api: Api) -> Observed:
+    """Everything that a plan is made of; raises :class:`NoCalico`, and KubeError from the API."""
+    try:
+        found = {resource: _by_name(api.list(objects.path_of(resource))) for resource in objects.KINDS}
+    except KubeError as error:
+        if error.status != 404:
+            raise
+        raise NoCalico(NO_CALICO) from error
     seen = _observed(api, found, list(found[objects.STATUSES].values()))
     definition = api.get(objects.CRD_PATH)
-    return planning.Observed(seen.objects, seen.nodes, seen.reports, objects.has_next_hop_mode(definition))
+    return Observed(seen.objects, seen.nodes, seen.reports, objects.has_next_hop_mode(definition))
 
 
-def watch(api: Api) -> planning.Observed:
+def watch(api: Api) -> Observed:
     """What gates look at: nodes and their reports."""
     return _observed(api, {}, api.list(objects.path_of(objects.STATUSES)))
 
 
-def nothing(topology: Topology) -> planning.Observed:
+def nothing(topology: Topology) -> Observed:
     """A cluster that is still to be made, with the nodes that it will have: for a plan before the first run."""
-    nodes = {speaker.name: planning.Node(speaker.name, "True", {}, {}) for speaker in topology.speakers}
-    return planning.Observed({}, nodes, {})
+    nodes = {speaker.name: Node(speaker.name, "True", {}, {}) for speaker in topology.speakers}
+    return Observed({}, nodes, {})
 
 
-def _observed(api: Api, found: dict[str, dict[str, Any]], statuses: list[dict[str, Any]]) -> planning.Observed:
-    nodes = {node.name: node for node in api.list(objects.path_of(objects.NODES), keep=planning.node_of)}
+def _observed(api: Api, found: dict[str, dict[str, Any]], statuses: list[dict[str, Any]]) -> Observed:
+    nodes = {node.name: node for node in api.list(objects.path_of(objects.NODES), keep=node_of)}
     reports = {}
     for status in statuses:
-        report = planning.report_of(status)
+        report = report_of(status)
         if report is not None:
             reports[status.get("spec", {}).get("node", "")] = report
-    return planning.Observed(found, nodes, reports)
+    return Observed(found, nodes, reports)
 
 
 def _by_name(items: list[dict[str, Any]]) -> dict[str, Any]:
     return {item["metadata"]["name"]: item for item in items}
 
 
-def sessions(topology: Topology, observed: planning.Observed) -> dict[str, Any]:
+def sessions(topology: Topology, observed: Observed) -> dict[str, Any]:
     """The sessions as the nodes see them: how many are up, each with a switch, and each that is not up."""
     links = [
-        *planning.reflector_links(topology, topology.reflectors),
-        *map(planning.switch_link, topology.sessions),
+        *reflector_links(topology, topology.reflectors),
+        *map(switch_link, topology.sessions),
     ]
-    states = [(link, planning.state_of(link, observed)) for link in links]
+    states = [(link, state_of(link, observed)) for link in links]
     return {
         "expected": len(states),
-        "established": sum(state == planning.ESTABLISHED for _link, state in states),
+        "established": sum(state == ESTABLISHED for _link, state in states),
         "listed": [
             {
                 "node": link.node,
@@ -178,6 +199,6 @@ def sessions(topology: Topology, observed: planning.Observed) -> dict[str, Any]:
                 "state": state,
             }
             for link, state in states
-            if link.node in observed.nodes and (link.to_switch or state != planning.ESTABLISHED)
+            if link.node in observed.nodes and (link.to_switch or state != ESTABLISHED)
         ],
     }
