@@ -51,7 +51,7 @@ integration: venv components ## the modules against a real API server
 molecule: venv components ## the flows on the lab: FLOWS="default join reinit interrupted ha remove"
 	@bash tests/flows/run.sh $(FLOWS)
 
-bench: venv components ## what runs, check, join and node operations cost, into docs/benchmarks.md: PARTS="site check node join"
+bench: venv components ## what runs, check, join and node operations cost, into docs/benchmarks.md: PARTS="site check node join drain"
 	@PYTHONPATH=.cache python -m tests.bench $(PARTS)
 
 clean: ## remove what the working tree's .cache holds; the cache outside the tree stays

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from tests.bench import check, join, node, site
+from tests.bench import check, drain, join, node, site
 from tests.flows import drive
 
 INTRODUCTION = """# Benchmarks
@@ -64,7 +64,17 @@ def _join() -> Part:
     return Part("\n".join(join.sections(join.measured())))
 
 
-PARTS: dict[str, Callable[[], Part]] = {"site": _site, "check": _check, "node": _node, "join": _join}
+def _drain() -> Part:
+    return Part("\n".join(drain.sections(drain.measured())))
+
+
+PARTS: dict[str, Callable[[], Part]] = {
+    "site": _site,
+    "check": _check,
+    "node": _node,
+    "join": _join,
+    "drain": _drain,
+}
 _MARK = re.compile(r"^<!-- (\w+) -->$", re.MULTILINE)
 
 

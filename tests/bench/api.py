@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,20 +35,30 @@ class ApiCost:
         return len(self.events)
 
 
-def cost_of(plane: ControlPlane, command: Sequence[str], environment: Mapping[str, str] | None = None) -> ApiCost:
-    """Run a command to its end; one that fails ends the benchmark with what it said."""
+def cost_of(
+    plane: ControlPlane,
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    limit: int = 0,
+    good: Container[int] = (0,),
+) -> ApiCost:
+    """Run a command to its end, or for `limit` seconds; then its status is 124.
+
+    One whose status is not `good` ends the benchmark with what it said.
+    """
+    limited = ("timeout", "--kill-after=10", str(limit)) if limit else ()
     mark, server = plane.audit_mark(), plane.cpu_seconds("kube-apiserver")
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "usage.json")
         done = subprocess.run(
-            [sys.executable, "-m", "tests.bench.meter", str(file), "--", *command],
+            [sys.executable, "-m", "tests.bench.meter", str(file), "--", *limited, *command],
             cwd=drive.REPOSITORY,
             env=dict(environment or os.environ),
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode:
+        if done.returncode not in good:
             raise RuntimeError(f"{command[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         usage = Usage(**json.loads(file.read_text()))
     events = tuple(plane.audit(mark))
@@ -61,8 +71,10 @@ def play_cost(
     tasks: Sequence[Mapping[str, Any]],
     variables: Mapping[str, Any],
     collections: Path | None = None,
+    limit: int = 0,
+    good: Container[int] = (0,),
 ) -> ApiCost:
-    """Run a play of these tasks on localhost; `collections` is a further place to find some."""
+    """Run a play of these tasks on localhost; `collections` is a further place to find some. See `cost_of`."""
     play, given = directory / "play.yml", directory / "variables.json"
     play.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": list(tasks)}]))
     given.touch(mode=0o600)
@@ -72,4 +84,4 @@ def play_cost(
         environment["ANSIBLE_COLLECTIONS_PATH"] = str(collections)
     program = str(Path(sys.executable).parent / "ansible-playbook")
     options = ("--inventory=localhost,", "--connection=local", f"--extra-vars=@{given}")
-    return cost_of(plane, (program, *options, str(play)), environment)
+    return cost_of(plane, (program, *options, str(play)), environment, limit, good)
