@@ -11,6 +11,11 @@ from __future__ import annotations
 
 import re
 
+BATCH_ARGUMENTS = {
+    "batch": {"type": "str", "default": "100%"},
+    "max_fail": {"type": "str", "default": "100%"},
+}
+
 _AMOUNT = re.compile(r"([0-9]{1,9})(%?)")
 _WHOLE = 100
 

@@ -49,12 +49,13 @@ options:
     default: 30
 extends_documentation_fragment:
   - hybridk8s.estate._cluster
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: full
+  idempotent:
     support: full
 seealso:
   - plugin: hybridk8s.estate.bgp_topology

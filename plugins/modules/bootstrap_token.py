@@ -16,17 +16,15 @@ description:
 author: hybridk8s.estate authors (@hybridk8s)
 extends_documentation_fragment:
   - hybridk8s.estate._cluster
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
     details: In check mode RV(token) has the right form and is not valid anywhere.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
     details: Names the Secrets, never shows their content.
   idempotent:
-    description: When run twice in a row with the same arguments, the second run indicates no change.
     support: partial
     details: Only O(state=absent); O(state=present) makes a new token each time.
 options:

@@ -128,12 +128,14 @@ options:
       - The first run on a new estate cannot wait, because the reflectors are told of the switch afterwards.
     type: int
     default: 0
+extends_documentation_fragment:
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: full
+  idempotent:
     support: full
 requirements:
   - FRR 8.4 or newer with bgpd running and an integrated configuration file

@@ -14,16 +14,15 @@ description:
   - It is a service to what comes later, so an image that cannot be had, or not in time, is a warning. The kubelet
     tries again when a pod needs it, and goes on where this was stopped.
 author: hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
     details: On a host without containerd it says that it would pull all of them.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
   idempotent:
-    description: When run twice in a row with the same arguments, the second run indicates no change.
     support: full
 options:
   names:

@@ -19,19 +19,17 @@ description:
 author: hybridk8s.estate authors (@hybridk8s)
 extends_documentation_fragment:
   - hybridk8s.estate._cluster
+  - hybridk8s.estate._attributes
 requirements:
   - PyYAML
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
     details: Documents of a kind that is not defined yet count as to be created.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
     details: The values of Secrets are not shown.
   idempotent:
-    description: When run twice in a row with the same arguments, the second run indicates no change.
     support: full
 options:
   documents:

@@ -14,22 +14,22 @@ description:
     a budget has no room for. Pods of DaemonSets and static pods stay.
   - What stands in the way is found before the first node is cordoned, and then nothing is done. In check mode the plan
     is all there is.
-  - A node that cannot be emptied returns to the schedulability it had, whatever ended the run. While a node is drained
-    it has the annotation C(estate.hybridk8s.io/draining), which names the run; the run is a Lease in C(kube-system)
-    that it renews. Every run gives back what a run that died had cordoned, on whichever nodes.
+  - All nodes are cordoned before the first is begun, so that no pod moves twice. A node that is not begun or cannot be
+    emptied returns to the schedulability it had, whatever ended the run.
+  - While a node is drained it has the annotation C(estate.hybridk8s.io/draining), which names the run; the run is a
+    Lease in C(kube-system) that it renews. Every run gives back what a run that died had cordoned, on whichever nodes.
   - Emptied nodes stay cordoned. M(hybridk8s.estate.node) with V(schedulable=true) uncordons them.
 author: hybridk8s.estate authors (@hybridk8s)
 extends_documentation_fragment:
   - hybridk8s.estate._cluster
+  - hybridk8s.estate._attributes
+  - hybridk8s.estate._batches
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
   idempotent:
-    description: When run twice in a row with the same arguments, the second run indicates no change.
     support: full
 options:
   names:
@@ -44,12 +44,6 @@ options:
   node_timeout:
     description: Seconds that each node may take from when it is begun. Without it only O(timeout) counts.
     type: int
-  batch:
-    description:
-      - How many nodes are emptied at once, as a number (V(5)) or as a share of the nodes (V(10%)). All are cordoned
-        before the first is begun, so that no pod moves twice.
-    type: str
-    default: 100%
   at_once:
     description: Further limits to how many nodes are emptied at once, by their labels.
     type: list
@@ -125,12 +119,6 @@ options:
   grace_period:
     description: Seconds that each pod gets to end, instead of what it asks for itself.
     type: int
-  max_fail:
-    description:
-      - How many nodes may fail, as a number (V(3)) or as a share of the nodes (V(10%)). When one more has, no further
-        one is begun; those that were not begun return to the schedulability they had.
-    type: str
-    default: 100%
   on_failure:
     description:
       - What to do about nodes that cannot be emptied. With V(fail) the module fails, and does nothing at all when
@@ -259,7 +247,11 @@ requests:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hybridk8s.estate.plugins.module_utils._budget import batch_size, failure_budget
+from ansible_collections.hybridk8s.estate.plugins.module_utils._budget import (
+    BATCH_ARGUMENTS,
+    batch_size,
+    failure_budget,
+)
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.course import Drain, refusal
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.limits import Limits, Spread
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.plan import ACCEPTABLE, Group, Rules
@@ -269,10 +261,10 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
 ARGUMENTS = {
     **CLUSTER_ARGUMENTS,
+    **BATCH_ARGUMENTS,
     "names": {"type": "list", "elements": "str", "required": True},
     "timeout": {"type": "int", "default": 600},
     "node_timeout": {"type": "int"},
-    "batch": {"type": "str", "default": "100%"},
     "at_once": {
         "type": "list",
         "elements": "dict",
@@ -298,7 +290,6 @@ ARGUMENTS = {
     "accept": {"type": "list", "elements": "str", "choices": list(ACCEPTABLE), "default": []},
     "leave_pods": {"type": "list", "elements": "str", "default": []},
     "grace_period": {"type": "int"},
-    "max_fail": {"type": "str", "default": "100%"},
     "on_failure": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
 }
 

@@ -13,17 +13,15 @@ description:
 author: hybridk8s.estate authors (@hybridk8s)
 extends_documentation_fragment:
   - hybridk8s.estate._cluster
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
     details: Changes nothing in any mode.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
     details: Changes nothing.
   idempotent:
-    description: When run twice in a row with the same arguments, the second run indicates no change.
     support: full
 options:
   names:

@@ -22,15 +22,14 @@ description:
 author: hybridk8s.estate authors (@hybridk8s)
 extends_documentation_fragment:
   - hybridk8s.estate._cluster
+  - hybridk8s.estate._attributes
+  - hybridk8s.estate._batches
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
   idempotent:
-    description: When run twice in a row with the same arguments, the second run indicates no change.
     support: full
 options:
   names:
@@ -59,15 +58,6 @@ options:
         failure.
     type: int
     default: 300
-  batch:
-    description: How many nodes at once, as a number or as a share of O(names) such as V(10%).
-    type: str
-    default: 100%
-  max_fail:
-    description:
-      - How many nodes may fail, as a number or as a share of O(names). With more than that no further batch is begun.
-    type: str
-    default: 100%
   on_failure:
     description: Whether the module fails when a node could not be removed, or only reports it in RV(nodes).
     type: str
@@ -140,7 +130,11 @@ requests:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hybridk8s.estate.plugins.module_utils._budget import batch_size, failure_budget
+from ansible_collections.hybridk8s.estate.plugins.module_utils._budget import (
+    BATCH_ARGUMENTS,
+    batch_size,
+    failure_budget,
+)
 from ansible_collections.hybridk8s.estate.plugins.module_utils._interruption import Interrupted, ending_on_signals
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import CLUSTER_ARGUMENTS, KubeError, open_cluster
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import result
@@ -149,13 +143,12 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._removal_run impo
 
 ARGUMENTS = {
     **CLUSTER_ARGUMENTS,
+    **BATCH_ARGUMENTS,
     "names": {"type": "list", "elements": "str", "required": True},
     "left": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 300},
     "abandon": {"type": "bool", "default": False},
     "blocks_timeout": {"type": "int", "default": 300},
-    "batch": {"type": "str", "default": "100%"},
-    "max_fail": {"type": "str", "default": "100%"},
     "on_failure": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
 }
 
