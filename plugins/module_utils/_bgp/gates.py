@@ -80,6 +80,5 @@ def _describe(link: Link, observed: Observed) -> str:
     seen = f"{link.node} sees {state_of(link, observed)}"
     if link.to_switch:
         return f"session {here} <-> switch {there}: {seen}; `show bgp summary` on {link.peer} says what it sees"
-    back = Link(link.peer, link.peer_address, link.peer_as, link.node, link.node_address, link.node_as, mesh=link.mesh)
     kind = "node" if link.mesh else "reflector"
-    return f"session {here} <-> {kind} {there}: {seen}, {link.peer} sees {state_of(back, observed)}"
+    return f"session {here} <-> {kind} {there}: {seen}, {link.peer} sees {state_of(link.reversed(), observed)}"

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import Object
@@ -35,6 +36,7 @@ class Report:
     ``peers`` and ``mesh`` are session states by the peer's address, of configured peers and of the mesh. ``blocks`` are
     the pod blocks it owns, ``learned`` the prefixes it has from configured peers, ``unreachable`` those of them that it
     has put into its routing table as unreachable. ``routes`` is False when it was not asked for routes.
+    ``received`` counts the prefixes from each peer, by its address.
     """
 
     peers: Mapping[str, str]
@@ -43,6 +45,7 @@ class Report:
     learned: frozenset[str] = frozenset()
     unreachable: frozenset[str] = frozenset()
     routes: bool = False
+    received: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,12 @@ class Link:
     to_switch: bool = False
     mesh: bool = False
 
+    def reversed(self) -> Link:
+        """The same session as the peer sees it."""
+        return Link(
+            self.peer, self.peer_address, self.peer_as, self.node, self.node_address, self.node_as, mesh=self.mesh
+        )
+
 
 def node_of(found: Object) -> Node:
     """A Kubernetes Node reduced to what matters here."""
@@ -88,15 +97,16 @@ def report_of(found: Object) -> Report | None:
         return None
     peers = (status.get("bgp") or {}).get("peersV4") or []
     routes = (status.get("routes") or {}).get("routesV4") or []
-    learned = [route for route in routes if (route.get("learnedFrom") or {}).get("sourceType") == "BGPPeer"]
+    sources = [route.get("learnedFrom") or {} for route in routes]
+    learned = [route for route, source in zip(routes, sources) if source.get("sourceType") == "BGPPeer"]
     return Report(
         peers={peer.get("peerIP", ""): peer.get("state", "") for peer in peers if peer.get("type") != "NodeMesh"},
         mesh={peer.get("peerIP", ""): peer.get("state", "") for peer in peers if peer.get("type") == "NodeMesh"},
         # Calico holds every block of a node as a black hole, beneath which the pods' own routes lie.
         blocks=frozenset(
             route.get("destination", "")
-            for route in routes
-            if (route.get("learnedFrom") or {}).get("sourceType") == "Static" and route.get("interface") == "blackhole"
+            for route, source in zip(routes, sources)
+            if source.get("sourceType") == "Static" and route.get("interface") == "blackhole"
         ),
         learned=frozenset(route.get("destination", "") for route in learned),
         unreachable=frozenset(
@@ -105,6 +115,7 @@ def report_of(found: Object) -> Report | None:
             if route.get("interface") == "unreachable" and route.get("type") == "FIB"
         ),
         routes="Routes" in (found.get("spec", {}).get("classes") or ()),
+        received=Counter(source["peerIP"] for source in sources if source.get("peerIP")),
     )
 
 

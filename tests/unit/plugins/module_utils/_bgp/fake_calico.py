@@ -17,7 +17,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply, objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.plan import plan
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Topology
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive import NODE_CLASS_LABEL, RACK_LABEL
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import KubeError
@@ -273,6 +274,34 @@ class FakeCalico:
             "bgp": {"peersV4": peers},
             "routes": {"routesV4": routes},
         }
+
+
+class Clock:
+    """Seconds that pass only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def run(api: FakeCalico, topology: Topology, gate: float = 20, report: float = 8) -> apply.Runner:
+    clock = Clock()
+    runner = apply.Runner(api, topology, apply.Patience(gate, report), clock, clock.sleep)
+    runner.run(plan(topology, apply.observe(api)))
+    return runner
+
+
+def settled(topology: Topology) -> FakeCalico:
+    api = FakeCalico(topology)
+    run(api, topology)
+    api.settle()
+    api.writes.clear()
+    return api
 
 
 def _rewrite(metadata: dict[str, Any]) -> None:

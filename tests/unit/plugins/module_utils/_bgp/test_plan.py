@@ -20,40 +20,11 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology imp
     topology_of,
 )
 
-from tests.unit.plugins.module_utils._bgp.fake_calico import FakeCalico, Killed
+from tests.unit.plugins.module_utils._bgp.fake_calico import Clock, FakeCalico, Killed, run, settled
 from tests.unit.plugins.module_utils.estates import REFLECTORS, host, two_racks, with_racks
 
 LAB = topology_of(two_racks())
 TOR1 = frozenset(("w1", "10.20.1.1"))
-
-
-class Clock:
-    """Seconds that pass only by sleeping."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-def run(api: FakeCalico, topology: Topology, gate: float = 20, report: float = 8) -> apply.Runner:
-    clock = Clock()
-    plan = planning.plan(topology, apply.observe(api))
-    runner = apply.Runner(api, topology, apply.Patience(gate, report), clock, clock.sleep)
-    runner.run(plan)
-    return runner
-
-
-def settled(topology: Topology = LAB) -> FakeCalico:
-    api = FakeCalico(topology)
-    run(api, topology)
-    api.settle()
-    api.writes.clear()
-    return api
 
 
 def unchanged(api: FakeCalico, topology: Topology) -> bool:
@@ -85,7 +56,7 @@ def test_the_mesh_goes_only_after_every_node_has_its_routes_from_reflectors() ->
 
 
 def test_a_second_run_writes_nothing_and_waits_for_nothing() -> None:
-    api = settled()
+    api = settled(LAB)
     runner = run(api, LAB)
     assert api.writes == []
     assert [(passed.gate, passed.seconds) for passed in runner.passed] == [("all-sessions", 0.0)]
@@ -147,7 +118,7 @@ def test_a_switch_that_does_not_answer_is_named_and_the_rest_is_done() -> None:
 
 
 def test_a_broken_session_is_reported_by_a_run_that_has_nothing_to_change() -> None:
-    api = settled()
+    api = settled(LAB)
     api.broken = {TOR1}
     with pytest.raises(apply.GateShut, match="all-sessions"):
         run(api, LAB)
@@ -246,7 +217,7 @@ def test_the_mesh_stays_when_routes_are_held_as_unreachable() -> None:
 
 def test_the_mesh_stays_when_a_route_is_missing() -> None:
     gate = planning.Gate("g", "r", tuple(observed.reflector_links(LAB, LAB.reflectors)), routes=True)
-    seen = apply.watch(settled())
+    seen = apply.watch(settled(LAB))
     assert gates.judge(gate, LAB, seen, patient=False).unmet == ()
     poor = replace(seen.reports["w2"], learned=frozenset())
     verdict = gates.judge(gate, LAB, replace(seen, reports={**seen.reports, "w2": poor}), patient=False)
@@ -255,7 +226,7 @@ def test_the_mesh_stays_when_a_route_is_missing() -> None:
 
 
 def test_a_mesh_session_is_no_session_with_a_reflector() -> None:
-    seen = apply.watch(settled())
+    seen = apply.watch(settled(LAB))
     meshed = replace(seen.reports["w2"], peers={}, mesh={"10.20.1.21": "Established", "10.20.2.21": "Established"})
     seen = replace(seen, reports={**seen.reports, "w2": meshed})
     gate = planning.Gate("g", "r", tuple(observed.reflector_links(LAB, LAB.reflectors)))
@@ -277,9 +248,9 @@ def test_a_report_tells_sessions_blocks_and_routes_apart() -> None:
                 "routesV4": [
                     _route("10.21.0.64/26", "blackhole", "Static"),
                     _route("10.21.0.65/32", "cali1", "Kernel"),
-                    _route("10.21.0.128/26", "eth0", "BGPPeer", "RIB"),
-                    _route("10.21.0.192/26", "eth0", "NodeMesh"),
-                    _route("10.21.1.0/26", "unreachable", "BGPPeer"),
+                    _route("10.21.0.128/26", "eth0", "BGPPeer", "RIB", "10.20.1.21"),
+                    _route("10.21.0.192/26", "eth0", "NodeMesh", peer="10.20.1.22"),
+                    _route("10.21.1.0/26", "unreachable", "BGPPeer", peer="10.20.1.21"),
                 ]
             },
         },
@@ -291,24 +262,25 @@ def test_a_report_tells_sessions_blocks_and_routes_apart() -> None:
         learned=frozenset({"10.21.0.128/26", "10.21.1.0/26"}),
         unreachable=frozenset({"10.21.1.0/26"}),
         routes=True,
+        received={"10.20.1.21": 2, "10.20.1.22": 1},
     )
     assert observed.report_of({"spec": {"node": "w2"}, "status": {}}) is None
 
 
-def _route(destination: str, interface: str, source: str, kind: str = "FIB") -> dict[str, object]:
-    learned = {"sourceType": source, "peerIP": "10.20.1.21"}
+def _route(destination: str, interface: str, source: str, kind: str = "FIB", peer: str = "") -> dict[str, object]:
+    learned = {"sourceType": source, **({"peerIP": peer} if peer else {})}
     return {"destination": destination, "interface": interface, "type": kind, "learnedFrom": learned}
 
 
 def test_routes_outside_the_pools_are_no_matter() -> None:
     gate = planning.Gate("g", "r", tuple(observed.reflector_links(LAB, LAB.reflectors)), routes=True)
-    seen = apply.watch(settled())
+    seen = apply.watch(settled(LAB))
     odd = replace(seen.reports["w2"], blocks=seen.reports["w2"].blocks | {"10.22.0.0/16", "nonsense"})
     assert not gates.judge(gate, LAB, replace(seen, reports={**seen.reports, "w2": odd}), False).unmet
 
 
 def test_adding_a_reflector_keeps_every_path_between_other_nodes() -> None:
-    api = settled()
+    api = settled(LAB)
     more = topology_of(two_racks(("w1", "w2", "w3")))
     api.wire(more)
     runner = run(api, more)
@@ -330,7 +302,7 @@ def test_removing_a_reflector_first_sees_the_others_carry_everything() -> None:
 
 
 def test_a_reflector_stays_while_the_remaining_one_is_not_in_session_with_all() -> None:
-    api = settled()
+    api = settled(LAB)
     single = topology_of(two_racks(("w3",)))
     api.wire(single)
     api.broken = {frozenset(("w2", "w3"))}
@@ -340,7 +312,7 @@ def test_a_reflector_stays_while_the_remaining_one_is_not_in_session_with_all() 
 
 
 def test_without_reflectors_the_mesh_comes_back_before_they_go() -> None:
-    api = settled()
+    api = settled(LAB)
     none = topology_of(two_racks(()))
     runner = run(api, none)
     assert [line for line in api.writes if "status" not in line] == [
@@ -359,7 +331,7 @@ def test_without_reflectors_the_mesh_comes_back_before_they_go() -> None:
 
 
 def test_a_changed_as_number_patches_only_the_peer() -> None:
-    api = settled()
+    api = settled(LAB)
     rack = replace(two_racks().racks["r1"], as_number=64999)
     changed = topology_of(with_racks(two_racks(), {"r1": rack}))
     api.wire(changed)
@@ -368,7 +340,7 @@ def test_a_changed_as_number_patches_only_the_peer() -> None:
 
 
 def test_a_rack_moves_to_another_switch_before_the_old_one_goes() -> None:
-    api = settled()
+    api = settled(LAB)
     estate = two_racks(extra=[host("tor1b", "10.20.1.2", "r1", "switches")])
     moved = topology_of(with_racks(estate, {"r1": replace(estate.racks["r1"], switches=("tor1b",))}))
     api.wire(moved)
@@ -378,7 +350,7 @@ def test_a_rack_moves_to_another_switch_before_the_old_one_goes() -> None:
 
 
 def test_a_switch_that_refused_keeps_its_session() -> None:
-    api = settled()
+    api = settled(LAB)
     rack = replace(two_racks().racks["r1"], as_number=64999)
     changed = topology_of(with_racks(two_racks(), {"r1": rack}))
     plan = planning.plan(changed, apply.observe(api), held_switches=["tor1"])
@@ -390,7 +362,7 @@ def test_a_switch_that_refused_keeps_its_session() -> None:
 
 
 def test_what_others_made_stays_and_is_named() -> None:
-    api = settled()
+    api = settled(LAB)
     foreign = {"metadata": {"name": "theirs"}, "spec": {"nodeSelector": "all", "peerIP": "10.20.1.77", "asNumber": 1}}
     foreign["spec"]["nodeSelector"] = "x == 'y'"
     api.store[objects.PEERS]["theirs"] = foreign
@@ -403,7 +375,7 @@ def test_what_others_made_stays_and_is_named() -> None:
 
 
 def test_drift_of_ours_is_repaired() -> None:
-    api = settled()
+    api = settled(LAB)
     api.store[objects.PEERS]["lab-r1-tor1"]["spec"].update({"asNumber": 1, "ttlSecurity": 3})
     del api.store[objects.PEERS]["lab-clients"]
     api.store[objects.FILTERS]["lab-switches"]["spec"]["importV4"] = []
@@ -453,7 +425,7 @@ def test_what_a_pool_cannot_become_is_refused_before_the_first_write(
 
 
 def test_a_pool_that_is_no_longer_wanted_gives_out_no_more_addresses() -> None:
-    api = settled()
+    api = settled(LAB)
     moved = replace(LAB, pools=(replace(LAB.pools[0], name="new", cidr=IPv4Network("10.31.0.0/16")),))
     plan = planning.plan(moved, apply.observe(api))
     (write,) = [write for write in plan.writes if write.name == "bare-metal"]
@@ -462,7 +434,7 @@ def test_a_pool_that_is_no_longer_wanted_gives_out_no_more_addresses() -> None:
 
 
 def test_another_cluster_as_is_a_warning() -> None:
-    api = settled()
+    api = settled(LAB)
     plan = planning.plan(replace(LAB, as_number=64600), apply.observe(api))
     assert any("from 64512 to 64600" in warning for warning in plan.warnings)
 
@@ -487,7 +459,7 @@ def test_an_older_schema_keeps_the_next_hop_by_its_own_field() -> None:
 
 
 def test_a_label_without_a_cluster_id_is_made_whole_in_one_patch() -> None:
-    api = settled()
+    api = settled(LAB)
     del api.nodes["w1"]["metadata"]["annotations"][objects.CLUSTER_ID_ANNOTATION]
     run(api, LAB)
     assert api.writes == ["patch nodes/w1"]
