@@ -23,12 +23,11 @@ options:
     default: false
 extends_documentation_fragment:
   - hybridk8s.estate._cluster
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Can run in check mode.
     support: full
   diff_mode:
-    description: Returns details on what has changed.
     support: none
     details: It changes nothing.
 seealso:

@@ -13,12 +13,12 @@ description:
     is down, something differs from the inventory, a route is missing or a switch could not be asked.
   - Runs on the controller and connects to nothing. Call it with C(run_once).
 author: hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Can run in check mode.
     support: full
   diff_mode:
-    description: Returns details on what has changed.
     support: none
     details: It changes nothing.
 options:
