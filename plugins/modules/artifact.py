@@ -19,13 +19,15 @@ description:
   - Proxies are taken from the environment (E(https_proxy), E(http_proxy), E(no_proxy)). TLS is always verified.
 author:
   - hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Can run in check mode and say what would change without changing it. Uses no network then.
     support: full
+    details: Uses no network in check mode.
   diff_mode:
-    description: Returns what links lead to before and after in diff mode.
     support: full
+    details: Shows what links lead to.
   platform:
     description: Linux hosts.
     support: full

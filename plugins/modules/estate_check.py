@@ -14,12 +14,12 @@ description:
   - Findings are errors, which fail the task, or warnings.
   - Runs on the controller and connects to nothing. Call it with C(run_once) in a play over all hosts.
 author: hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Can run in check mode and returns the same as without it.
     support: full
   diff_mode:
-    description: Returns details on what has changed.
     support: none
     details: Nothing is changed.
 options:

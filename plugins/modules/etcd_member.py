@@ -15,12 +15,12 @@ description:
   - A member that still answers belongs to a host that is alive, and is refused unless O(left) names it.
   - Where etcd does not run on the control planes there is nothing to do.
 author: hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Whether the module says what it would do without doing it.
     support: full
   diff_mode:
-    description: Whether the module shows what it changes.
     support: full
 options:
   names:

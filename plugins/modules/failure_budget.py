@@ -13,12 +13,12 @@ description:
     a host, it lets those go on that were begun before, and begins no further one.
   - Runs on the controller and connects to nothing.
 author: hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Can run in check mode and returns the same as without it.
     support: full
   diff_mode:
-    description: Returns details on what has changed.
     support: none
     details: It changes nothing.
 options:

@@ -18,13 +18,14 @@ description:
     changed since, stays. A unit is stopped and disabled before its file is removed.
 author:
   - hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Can run in check mode and say what would change without changing it.
     support: full
   diff_mode:
-    description: Returns the text before and after in diff mode; never that of files with O(files[].sensitive=true).
     support: full
+    details: Shows the text of files, never that of those with O(files[].sensitive=true).
   platform:
     description: Hosts that run systemd.
     support: full

@@ -14,13 +14,13 @@ description:
   - The key is made anew each time, so V(present) always changes. Use it only when a control plane has to join, with
     C(no_log).
 author: hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Whether the module says what it would do without doing it.
     support: full
     details: RV(certificate_key) is a placeholder then. Nothing is asked of the API, so it works before there is one.
   diff_mode:
-    description: Whether the module shows what it changes.
     support: full
     details: Shows no content; it is secret.
 options:

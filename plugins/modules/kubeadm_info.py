@@ -13,12 +13,12 @@ description:
   - The memberships of all control planes together say who may create the cluster (see
     P(hybridk8s.estate.kubeadm_initializer#filter)).
 author: hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Whether the module works in check mode.
     support: full
   diff_mode:
-    description: Whether the module shows what it changes.
     support: none
     details: It changes nothing.
 options:

@@ -23,13 +23,13 @@ description:
     and fails; O(state=absent) removes them.
   - Secrets are written to files of mode 0600 in C(/run), removed afterwards, and never stand in a command line.
 author: hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._attributes
 attributes:
   check_mode:
-    description: Whether the module says what it would do without doing it.
     support: full
     details: Works on a host where kubeadm is not installed yet.
   diff_mode:
-    description: Whether the module shows what it changes.
     support: full
     details: Shows the configuration that kubeadm would get, without secrets.
 options:
