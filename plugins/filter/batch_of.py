@@ -15,7 +15,7 @@ description:
     C(include_tasks).
   - Hosts of the same batch then do these tasks together, and the batches one after the other, within one play.
   - Other than with C(serial), a batch of which every host fails does not end the play for the rest.
-positional: host, size
+positional: host, size, alone
 options:
   _input:
     description: The hosts of the play, in the order in which they are begun.
@@ -30,6 +30,11 @@ options:
     description: How many hosts a batch has, as a number or as a share of all, rounded down but at least one.
     type: str
     required: true
+  alone:
+    description: Hosts that make a batch each.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -46,19 +51,22 @@ _value:
   elements: list
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.hybridk8s.estate.plugins.module_utils._budget import batch_size
 
 
-def batch_of(hosts: Sequence[str], host: str, size: str | int) -> list[Sequence[str]]:
+def batch_of(hosts: Sequence[str], host: str, size: str | int, alone: Collection[str] = ()) -> list[Sequence[str]]:
+    among = [other for other in hosts if other not in alone]
     try:
-        at_once = batch_size(str(size), len(hosts))
+        at_once = batch_size(str(size), len(among))
     except ValueError as error:
         raise AnsibleFilterError(f"batch: {error}") from error
-    first = hosts.index(host) // at_once * at_once
-    return [hosts[first : first + at_once]]
+    if host in alone:
+        return [[host]]
+    first = among.index(host) // at_once * at_once
+    return [among[first : first + at_once]]
 
 
 class FilterModule:

@@ -230,7 +230,8 @@ def _refusals(node: Seen, staying: Sequence[Standing], left: Collection[str]) ->
                 name,
                 "names",
                 "no other control plane would be Ready.",
-                "Bring another control plane up or join one first. A whole cluster goes with hybridk8s.estate.reset.",
+                "Bring another host of the group control_plane up, or join one, first. A whole cluster ends with"
+                " hybridk8s.estate.reset and a --limit of all of its hosts.",
             )
         )
     if node.standing.reflector and node.standing.ready and not any(other.reflector for other in staying):

@@ -7,9 +7,10 @@ import os
 import pytest
 
 from tests.flows import proof, traces
-from tests.flows.drive import booted, eventually, inventory, kubectl, lab, playbook
+from tests.flows.drive import booted, eventually, inventory, kubectl, lab, objects, playbook
 
 REINITS = int(os.environ.get("HYBRIDK8S_REINITS", "2"))
+SILENT_AFTER = 120
 CONFIRM = f"confirm_estate={inventory().shared('estate_name')}"
 
 
@@ -105,21 +106,46 @@ def test_a_reflector_peers_again(reinits):
         eventually(lambda switch=switch: not proof.missing_blocks(switch), 60, f"{switch} has every pod block")
 
 
-def test_nobody_goes_before_the_successor_is_there(host, reinits):
-    old = next(one for one in booted("workers") if one not in (host, *inventory().hosts_of("route_reflectors")))
-    arguments = [f"--limit={host},{old}", f"--extra-vars={CONFIRM} retire={old}"]
-    lab("kill", host)
-    failed = playbook("replace", *arguments)
-    assert failed.status != 0
-    assert failed.hosts_with("unreachable") == {host}, failed.output
-    assert node(old).schedulable
+@pytest.fixture(scope="module")
+def replacement(host, reinits):
+    """Two old workers, one of them dead, and two new ones: one is dead as well, and one is there already."""
+    reflectors = inventory().hosts_of("route_reflectors")
+    dead, living = (one for one in booted("workers") if one not in (host, *reflectors))
+    for powerless in (dead, host):
+        lab("kill", powerless)
+    eventually(lambda: silent(dead), SILENT_AFTER, f"the cluster takes note that {dead} is silent")
+    limit = f"--limit={host},{booted('route_reflectors')[0]},{dead},{living}"
+    return dead, living, [limit, f"--extra-vars={CONFIRM} retire={dead},{living} max_fail=1"]
+
+
+def silent(name):
+    conditions = next(one["status"]["conditions"] for one in objects("nodes") if one["metadata"]["name"] == name)
+    return next(one["status"] for one in conditions if one["type"] == "Ready") == "Unknown"
+
+
+def test_a_dead_host_goes_at_once_and_a_living_one_not_before_its_successor_is_there(host, replacement):
+    dead, living, arguments = replacement
+
+    run = playbook("replace", *arguments)
+
+    print(f"replace, with one new host dead and one old: {run.seconds:.0f} s")
+    assert run.status != 0
+    assert run.hosts_with("unreachable") == {host}, f"nobody tried to reach {dead}\n{run.output}"
+    assert dead not in {one.name for one in proof.nodes()}
+    assert f"{living} was not touched: of the new hosts" in run.output
+    assert node(living).schedulable
+
+
+def test_run_again_it_replaces_the_rest(host, replacement):
+    _dead, living, arguments = replacement
     lab("boot", host)
 
     run = playbook("replace", *arguments)
 
+    print(f"replace of the other: {run.seconds:.0f} s")
     assert run.status == 0, run.output
     assert node(host).schedulable
-    assert old not in {one.name for one in proof.nodes()}
+    assert living not in {one.name for one in proof.nodes()}
     again = playbook("replace", *arguments)
     assert again.status == 0, again.output
     assert again.hosts_with("changed") == set(), again.output
