@@ -112,6 +112,12 @@ options:
     type: str
     choices: [fail, report]
     default: fail
+  max_fail:
+    description:
+      - How many nodes may fail, as a number or as a share of O(nodes) such as V(10%). With more than that no further
+        node is begun; those that are being changed at that moment are finished.
+    type: str
+    default: 100%
 seealso:
   - module: hybridk8s.estate.node_info
   - module: hybridk8s.estate.node_drain
@@ -147,8 +153,8 @@ nodes:
   contains:
     state:
       description:
-        - V(changed), V(unchanged), V(missing) when it does not exist, V(failed) when it could not be changed, or
-          V(not_ready) when it was not Ready in time.
+        - V(changed), V(unchanged), V(missing) when it does not exist, V(failed) when it could not be changed,
+          V(not_ready) when it was not Ready in time, or V(not_started) when too many others had failed.
       type: str
       returned: always
     message: {description: 'What was changed, or what is wrong', type: str, returned: always}
@@ -181,7 +187,7 @@ findings:
     message: {description: What is found, type: str, returned: always}
     remedy: {description: What to do, type: str, returned: always}
 failed_nodes:
-  description: Why a node could not be changed, by name. The others were.
+  description: Why a node could not be changed, by name.
   returned: always
   type: dict
 not_ready:
@@ -198,6 +204,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hybridk8s.estate.plugins.module_utils import _nodes
+from ansible_collections.hybridk8s.estate.plugins.module_utils._budget import failure_budget
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
     CLUSTER_ARGUMENTS,
     KubeError,
@@ -237,6 +244,7 @@ ARGUMENTS = {
     "wait_ready": {"type": "int", "default": 0},
     "not_ready": {"type": "str", "choices": ["report", "error"], "default": "error"},
     "on_failure": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
+    "max_fail": {"type": "str", "default": "100%"},
 }
 
 
@@ -250,6 +258,8 @@ class Run:
         self.adopt = module.params["adopt"]
         self.plans = []
         self.failed = {}
+        self.not_started = set()
+        self.max_fail = failure_budget(module.params["max_fail"], len(self.wishes))
         self.missing = []
         self.not_ready = {}
         self.deadline = time.monotonic() + module.params["wait_ready"]
@@ -275,15 +285,20 @@ class Run:
             return
         self.plans += [made for made in planned if not made.patch]
         to_change = [made for made in planned if made.patch]
-        for outcome in parallel(lambda made: self._change(made, live[made.name]), to_change):
-            if outcome.error:
-                self.failed[outcome.item.name] = str(outcome.error)
-            else:
-                self.plans.append(outcome.value)
+        changed = [outcome.value for outcome in parallel(lambda made: self._change(made, live[made.name]), to_change)]
+        self.plans += [made for made in changed if made]
 
     def _change(self, planned, live):
+        """Change one node, unless too many others have failed; what was done, None for nothing."""
+        if len(self.failed) > self.max_fail:
+            self.not_started.add(planned.name)
+            return None
         wish = self.wishes[planned.name]
-        done = until_settled(lambda reread: _nodes.update(self.cluster, wish, live, self.adopt, reread))
+        try:
+            done = until_settled(lambda reread: _nodes.update(self.cluster, wish, live, self.adopt, reread))
+        except KubeError as error:
+            self.failed[planned.name] = str(error)
+            return None
         # Nothing left to do after a conflict: the first PATCH got through, only its answer was lost.
         return done if done.patch else planned
 
@@ -316,6 +331,9 @@ class Run:
     def _state(self, name, steps):
         if name in self.failed:
             return {"state": "failed", "message": self.failed[name]}
+        if name in self.not_started:
+            allowed = f"more nodes failed than the {self.max_fail} that max_fail allows"
+            return {"state": "not_started", "message": f"not begun, because {allowed}"}
         if name in self.not_ready:
             return {"state": "not_ready", "message": self.not_ready[name]}
         if steps is None:
@@ -333,7 +351,8 @@ class Run:
                 remedy="Join them first, or set missing to report.",
             )
         if self.module.params["wait_ready"] and not self.module.check_mode:
-            names = [name for name in self.wishes if name not in self.missing and name not in self.failed]
+            left_out = {*self.missing, *self.failed, *self.not_started}
+            names = [name for name in self.wishes if name not in left_out]
             self.not_ready = _nodes.await_ready(self.cluster, names, self.deadline, POLL_SECONDS)
         if self.not_ready and self.module.params["not_ready"] == "error":
             named = "; ".join(f"{name}: {why}" for name, why in sorted(self.not_ready.items()))
@@ -349,7 +368,10 @@ def main():
     wishes, problems = _nodes.wishes(module.params["nodes"])
     if problems:
         module.fail_json(msg="nodes: " + " ".join(problems), problems=list(problems))
-    run = Run(module, cluster, wishes)
+    try:
+        run = Run(module, cluster, wishes)
+    except ValueError as error:
+        module.fail_json(msg=f"max_fail: {error}")
     try:
         run.update()
         run.finish()

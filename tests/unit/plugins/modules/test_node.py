@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import urllib3
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import WORKERS
 from ansible_collections.hybridk8s.estate.plugins.modules import node, node_info
 
 from tests.unit.plugins.modules.cluster_fake import MemoryPool, cluster_on, run
@@ -48,6 +51,25 @@ def test_one_refused_node_does_not_stop_the_others(use, monkeypatch):
     assert (result["failed"], result["changed"]) == (True, True)
     assert list(result["failed_nodes"]) == ["w1"]
     assert result["msg"].startswith("1 nodes could not be changed: w1: nodes/w1: refused (HTTP 403).")
+
+
+def test_with_a_used_up_budget_no_further_node_is_begun(use, monkeypatch):
+    names = [f"w{number}" for number in range(200)]
+    refuse = {f"{NODES}/{name}" for name in names[:60]}
+    pool = use(
+        MemoryPool([live(name) for name in names], lambda method, path: 403 * (method == "PATCH" and path in refuse))
+    )
+    arguments = {"nodes": [{"name": name, "labels": {"rack": "r1"}} for name in names], "on_failure": "report"}
+    result = run(node, monkeypatch, **arguments, max_fail="5%")
+    states = Counter(one["state"] for one in result["nodes"].values())
+    begun = sum(method == "PATCH" for method, _path in pool.log)
+    assert 11 <= states["failed"] < 11 + WORKERS
+    assert states["not_started"] == 200 - begun
+    assert "more nodes failed than the 10 that max_fail allows" in result["nodes"]["w199"]["message"]
+    assert run(node, monkeypatch, **arguments)["nodes"]["w199"]["state"] == "changed"
+    assert run(node, monkeypatch, **arguments, max_fail="many")["msg"].startswith(
+        "max_fail: 'many' does not say how many"
+    )
 
 
 def test_each_node_has_a_result_of_its_own(use, monkeypatch):
