@@ -67,6 +67,16 @@ def nodes() -> tuple[Node, ...]:
     return tuple(sorted((parse_node(node) for node in objects("nodes")), key=lambda node: node.name))
 
 
+def await_silence(name: str, seconds: float = 120) -> None:
+    """Wait until the cluster has taken note that a host without power is silent: its node's Ready is Unknown."""
+
+    def silent() -> bool:
+        node = next(node for node in objects("nodes") if node["metadata"]["name"] == name)
+        return any(one["type"] == "Ready" and one["status"] == "Unknown" for one in node["status"]["conditions"])
+
+    eventually(silent, seconds, f"the cluster takes note that {name} is silent")
+
+
 def parse_node(node: dict[str, Any]) -> Node:
     """A Node object, reduced to what a person asks first."""
     status = node["status"]

@@ -7,10 +7,9 @@ import os
 import pytest
 
 from tests.flows import proof, traces
-from tests.flows.drive import booted, eventually, inventory, kubectl, lab, objects, playbook
+from tests.flows.drive import booted, eventually, inventory, kubectl, lab, playbook
 
 REINITS = int(os.environ.get("HYBRIDK8S_REINITS", "2"))
-SILENT_AFTER = 120
 CONFIRM = f"confirm_estate={inventory().shared('estate_name')}"
 
 
@@ -113,14 +112,9 @@ def replacement(host, reinits):
     dead, living = (one for one in booted("workers") if one not in (host, *reflectors))
     for powerless in (dead, host):
         lab("kill", powerless)
-    eventually(lambda: silent(dead), SILENT_AFTER, f"the cluster takes note that {dead} is silent")
+    proof.await_silence(dead)
     limit = f"--limit={host},{booted('route_reflectors')[0]},{dead},{living}"
     return dead, living, [limit, f"--extra-vars={CONFIRM} retire={dead},{living} max_fail=1"]
-
-
-def silent(name):
-    conditions = next(one["status"]["conditions"] for one in objects("nodes") if one["metadata"]["name"] == name)
-    return next(one["status"] for one in conditions if one["type"] == "Ready") == "Unknown"
 
 
 def test_a_dead_host_goes_at_once_and_a_living_one_not_before_its_successor_is_there(host, replacement):

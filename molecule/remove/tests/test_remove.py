@@ -8,10 +8,9 @@ import time
 import pytest
 
 from tests.flows import proof
-from tests.flows.drive import booted, eventually, inventory, lab, objects, playbook, ssh
+from tests.flows.drive import booted, inventory, lab, playbook, ssh
 from tests.flows.probe import ApiProbe
 
-SILENT_AFTER = 120
 LONGEST_GAP = 15
 ETCD = (
     "curl --silent --cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/apiserver-etcd-client.crt"
@@ -42,11 +41,6 @@ def etcd_members():
     return {member["name"] for member in members}
 
 
-def ready_status(name):
-    node = next(node for node in objects("nodes") if node["metadata"]["name"] == name)
-    return next(one["status"] for one in node["status"]["conditions"] if one["type"] == "Ready")
-
-
 def nodes():
     return {node.name for node in proof.nodes()}
 
@@ -54,7 +48,7 @@ def nodes():
 def remove_without_power(probe, host):
     since = time.time()
     lab("kill", host)
-    eventually(lambda: ready_status(host) == "Unknown", SILENT_AFTER, f"the cluster takes note that {host} is silent")
+    proof.await_silence(host)
     run = remove(host)
     print(
         f"remove of {host}, without power: {run.seconds:.0f} s; longest gap of the API {probe.longest_gap(since):.1f} s"
