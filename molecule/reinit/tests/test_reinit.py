@@ -9,7 +9,7 @@ import pytest
 from tests.flows import proof, traces
 from tests.flows.drive import booted, eventually, inventory, kubectl, lab, playbook
 
-REINITS = int(os.environ.get("HYBRIDK8S_REINITS", "2"))
+REINITS = int(os.environ.get("HYBRIDK8S_REINITS", "1"))
 CONFIRM = f"confirm_estate={inventory().shared('estate_name')}"
 
 
