@@ -91,7 +91,7 @@ class Measurement:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        return (self.ours, *self.peers, self.single)
+        return (self.ours, self.single, *self.peers)
 
 
 def measured() -> Measurement:
@@ -103,13 +103,14 @@ def measured() -> Measurement:
         racks = _Racks(plane, Path(work))
         racks.fill()
         ours = racks.drained("`node_drain`, its process", "10 %", racks.ours)
+        racks.estate.set_budgets(SINGLE)
+        single = racks.drained("`node_drain`, its process", "1 pod", racks.ours)
+        racks.estate.set_budgets(SHARE)
         peers = (
             racks.drained("`kubectl drain` of all 50", "10 %", racks.kubectl),
             racks.drained("`kubectl drain`, node by node", "10 %", racks.kubectl_loop),
             racks.drained("kubernetes.core `k8s_drain`, in a loop", "10 %", racks.core),
         )
-        racks.estate.set_budgets(SINGLE)
-        single = racks.drained("`node_drain`, its process", "1 pod", racks.ours)
         return Measurement(ours, single, peers)
 
 
@@ -133,10 +134,11 @@ class _Racks:
         self.estate.add_nodes(NODES - NODES_WITH_PODS, "spare", images=IMAGES)
         self.estate.settle()
         self._plane.set_ready_delay(READY_SECONDS)
-        self._full = [names[start : start + RACK] for start in range(0, len(names), RACK)]
+        self._full = [names[start : start + RACK] for start in range(0, len(names) - RACK + 1, RACK)]
 
     def drained(self, method: str, budgets: str, drain: Callable[[Sequence[str]], ApiCost]) -> Row:
-        """Drain a rack that has not been, and give it back."""
+        """Drain a rack that has not been, when all else has come to rest; give it back."""
+        self.estate.settle()
         names = self._full.pop()
         before = self.estate.pods()
         bound = bound_of(before, names, self.estate.budgets())
@@ -146,7 +148,6 @@ class _Racks:
         known = {pod["metadata"]["uid"] for pod in before}
         ready = [_seconds_to_ready(pod) for pod in after if pod["metadata"]["uid"] not in known]
         self.estate.uncordon(names)
-        self.estate.settle()
         seconds = tuple(each for each in ready if each is not None)
         return Row(method, budgets, bound, cost, len(set(names) - occupied), seconds)
 
