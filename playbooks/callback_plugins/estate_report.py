@@ -21,7 +21,7 @@ from typing import Any
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 from ansible_collections.hybridk8s.estate.plugins.module_utils import _report
-from ansible_collections.hybridk8s.estate.plugins.plugin_utils._json_file import write_json
+from ansible_collections.hybridk8s.estate.plugins.plugin_utils._whole_file import as_json, write_text
 
 COLLECTION = "hybridk8s.estate."
 INCLUDES = ("ansible.builtin.include_role", "ansible.builtin.include_tasks")
@@ -125,7 +125,7 @@ class CallbackModule(CallbackBase):
         self._refresh(ended)
         try:
             if self._path:
-                write_json(self._path, self._document)
+                write_text(self._path, as_json(self._document))
         except OSError as error:
             self._display.warning(f"The report cannot be written to {self._path} (variable estate_report): {error}")
         self._next_write = time.monotonic() + (time.monotonic() - began) / WRITE_SHARE

@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.picture import page
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.status import lines, status
-from ansible_collections.hybridk8s.estate.plugins.plugin_utils._json_file import write_json
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Topology, TopologyError, from_dict
+from ansible_collections.hybridk8s.estate.plugins.plugin_utils._whole_file import as_json, write_text
 
 
 class ActionModule(ActionBase):
@@ -25,18 +28,21 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _unused, options = self.validate_argument_spec(
             argument_spec={
-                "estate": {"type": "str", "required": True},
+                "topology": {"type": "dict", "required": True},
                 "cluster": {"type": "dict", "required": True},
                 "switches": {"type": "dict", "default": {}},
                 "report": {"type": "path", "default": ""},
+                "picture": {"type": "path", "default": ""},
             }
         )
         if "sessions" not in options["cluster"]:
             raise AnsibleActionFail("cluster is no result of hybridk8s.estate.bgp_info; register one and pass it on.")
         switches = {name: _answer(said) for name, said in options["switches"].items()}
-        found = status(options["estate"], options["cluster"], switches)
-        if options["report"]:
-            _write(options["report"], found)
+        topology = _topology(options["topology"])
+        found = status(topology.estate, options["cluster"], switches)
+        now = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+        _write("bgp_report", options["report"], lambda: as_json(found))
+        _write("bgp_picture", options["picture"], lambda: page(topology, found, now))
         return {"changed": False, "failed": not found["ok"], "msg": "\n".join(lines(found)), "status": found}
 
 
@@ -46,8 +52,17 @@ def _answer(said: object) -> Mapping[str, Any] | None:
     return said
 
 
-def _write(path: str, found: Mapping[str, Any]) -> None:
+def _topology(data: Mapping[str, Any]) -> Topology:
     try:
-        write_json(path, found)
+        return from_dict(data)
+    except TopologyError as error:
+        raise AnsibleActionFail(str(error)) from error
+
+
+def _write(variable: str, path: str, text: Callable[[], str]) -> None:
+    if not path:
+        return
+    try:
+        write_text(path, text())
     except OSError as error:
-        raise AnsibleActionFail(f"The status cannot be written to {path} (variable bgp_report): {error}") from error
+        raise AnsibleActionFail(f"The status cannot be written to {path} (variable {variable}): {error}") from error

@@ -20,8 +20,8 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording i
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils import _origin
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils._inventory import Inventory, read_inventory
-from ansible_collections.hybridk8s.estate.plugins.plugin_utils._json_file import write_json
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils._secrets import clear_secrets
+from ansible_collections.hybridk8s.estate.plugins.plugin_utils._whole_file import as_json, write_text
 
 _MOST_SHOWN = 100
 # What Ansible needs before it has facts of a host; secrets are left alone.
@@ -140,6 +140,6 @@ def _variables(finding: Finding, inventory: Inventory) -> Mapping[str, Any]:
 def _write_report(path: str, estate: Estate, result: Mapping[str, Any]) -> None:
     report = {"estate": estate.name, "summary": result["summary"], "findings": result["findings"]}
     try:
-        write_json(path, report)
+        write_text(path, as_json(report))
     except OSError as error:
         raise AnsibleActionFail(f"The report cannot be written to {path} (option report): {error}") from error

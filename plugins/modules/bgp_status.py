@@ -22,9 +22,10 @@ attributes:
     support: none
     details: It changes nothing.
 options:
-  estate:
-    description: Name of the estate.
-    type: str
+  topology:
+    description:
+      - What the filter P(hybridk8s.estate.bgp_topology#filter) makes of the inventory.
+    type: dict
     required: true
   cluster:
     description: The result of M(hybridk8s.estate.bgp_info).
@@ -40,6 +41,12 @@ options:
     description: A file for the whole status, as JSON. Nothing is written where it is empty.
     type: path
     default: ""
+  picture:
+    description:
+      - A file for a picture of racks, switches, reflectors, nodes and sessions, as an HTML page that needs no network.
+        Nothing is written where it is empty.
+    type: path
+    default: ""
 seealso:
   - module: hybridk8s.estate.bgp_info
   - module: hybridk8s.estate.frr_bgp
@@ -48,7 +55,7 @@ seealso:
 EXAMPLES = r"""
 - name: Compare both ends of every session with the inventory
   hybridk8s.estate.bgp_status:
-    estate: lab
+    topology: "{{ hostvars | hybridk8s.estate.bgp_topology(groups) }}"
     cluster: "{{ bgp_seen }}"
     switches: "{{ {'tor1': hostvars.tor1.switch_bgp_result} }}"
   run_once: true

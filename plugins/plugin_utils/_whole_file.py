@@ -12,11 +12,15 @@ import tempfile
 from typing import Any
 
 
-def write_json(path: str, document: Any) -> None:
-    """Write in one step: whoever polls for the file never sees half of it."""
+def write_text(path: str, text: str) -> None:
+    """Write in one step: whoever polls for the file never sees half of it. Raises OSError."""
     directory = os.path.dirname(os.path.abspath(path))
     with tempfile.NamedTemporaryFile("w", dir=directory, suffix=".tmp", delete=False, encoding="utf-8") as file:
-        json.dump(document, file, indent=2)
-        file.write("\n")
+        file.write(text)
     os.chmod(file.name, 0o644)
     os.replace(file.name, path)
+
+
+def as_json(document: Any) -> str:
+    """For people and programs."""
+    return json.dumps(document, indent=2) + "\n"
