@@ -274,7 +274,7 @@ def _rectangle(state: str, place: _Place, radius: int) -> str:
 
 
 def _legend() -> str:
-    said = {UP: "all sessions up", PARTLY: "some down", DOWN: "down", UNKNOWN: "no session"}
+    said = {UP: "up", PARTLY: "some sessions down", DOWN: "all down", UNKNOWN: "no session"}
     entries = "".join(
         f'<g transform="translate({20 + 170 * number} 4)"><rect class="{state}" width="14" height="14" rx="7"/>'
         f'<text x="22" y="12">{text}</text></g>'
