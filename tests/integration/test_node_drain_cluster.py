@@ -12,9 +12,8 @@ from ansible_collections.hybridk8s.estate.plugins.modules import node_drain
 from tests.integration.control_plane import WORKLOAD_CONTROLLERS, ControlPlane
 from tests.integration.faults import Outage, RotatedToken, storm
 from tests.integration.faulty_proxy import FaultyProxy
-from tests.integration.kwok_estate import KwokEstate, even_workloads
+from tests.integration.kwok_estate import NODES, KwokEstate, even_workloads
 
-NODES = "/api/v1/nodes"
 DRAINING = "estate.hybridk8s.io/draining"
 TIGHT = {"maxUnavailable": "10%"}
 

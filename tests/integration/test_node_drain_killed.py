@@ -12,10 +12,9 @@ import pytest
 from ansible_collections.hybridk8s.estate.plugins.modules import node_drain
 
 from tests.integration.faulty_proxy import Fault, FaultyProxy
-from tests.integration.kwok_estate import KwokEstate, even_workloads
+from tests.integration.kwok_estate import NODES, KwokEstate, even_workloads
 from tests.integration.module_process import OURS, start
 
-NODES = "/api/v1/nodes"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 DRAINING = "estate.hybridk8s.io/draining"
 SEED = 6
