@@ -28,6 +28,8 @@ attributes:
   diff_mode:
     support: full
     details: Shows what links lead to.
+  idempotent:
+    support: full
   platform:
     description: Linux hosts.
     support: full

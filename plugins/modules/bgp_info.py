@@ -30,6 +30,8 @@ attributes:
   diff_mode:
     support: none
     details: It changes nothing.
+  idempotent:
+    support: full
 seealso:
   - module: hybridk8s.estate.bgp_topology
   - module: hybridk8s.estate.bgp_status

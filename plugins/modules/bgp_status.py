@@ -21,6 +21,8 @@ attributes:
   diff_mode:
     support: none
     details: It changes nothing.
+  idempotent:
+    support: full
 options:
   topology:
     description:

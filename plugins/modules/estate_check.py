@@ -22,6 +22,8 @@ attributes:
   diff_mode:
     support: none
     details: Nothing is changed.
+  idempotent:
+    support: full
 options:
   report:
     description:

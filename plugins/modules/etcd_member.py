@@ -22,6 +22,8 @@ attributes:
     support: full
   diff_mode:
     support: full
+  idempotent:
+    support: full
 options:
   names:
     description: The nodes whose members are to go, in this order. One without a member is no error.

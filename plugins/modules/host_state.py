@@ -26,6 +26,8 @@ attributes:
   diff_mode:
     support: full
     details: Shows the text of files, never that of those with O(files[].sensitive=true).
+  idempotent:
+    support: full
   platform:
     description: Hosts that run systemd.
     support: full

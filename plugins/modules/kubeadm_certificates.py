@@ -23,6 +23,8 @@ attributes:
   diff_mode:
     support: full
     details: Shows no content; it is secret.
+  idempotent:
+    support: full
 options:
   state:
     description: Whether the certificates are to be had.

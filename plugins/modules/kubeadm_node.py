@@ -32,6 +32,8 @@ attributes:
   diff_mode:
     support: full
     details: Shows the configuration that kubeadm would get, without secrets.
+  idempotent:
+    support: full
 options:
   state:
     description:

@@ -24,6 +24,8 @@ attributes:
   diff_mode:
     support: none
     details: It changes nothing.
+  idempotent:
+    support: full
 options:
   remaining:
     description:
