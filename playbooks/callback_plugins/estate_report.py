@@ -39,7 +39,10 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         self._report = _report.Report(Path(playbook._file_name).stem, bool(context.CLIARGS.get("check")), _now())
-        self._last_step = playbook.get_plays()[-1]._uuid
+        last = playbook.get_plays()[-1]
+        self._last_step = last._uuid
+        # A playbook that only looks sums up nothing.
+        self._tells = REPORT in {_action(task) for block in last.get_tasks() for task in block}
         self._complete = False
         self._told = False
         self._path = ""
@@ -99,7 +102,7 @@ class CallbackModule(CallbackBase):
         ends = {host: stats.summarize(host) for host in stats.processed}
         self._report.recovered(host for host, end in ends.items() if not end["failures"] and not end["unreachable"])
         self._write(ended=_now())
-        if self._document["hosts"] and not self._told:
+        if self._tells and self._document["hosts"] and not self._told:
             self._display.display("\n".join(["", "The run ended early.", *_report.lines(self._document)]))
 
     def _hear_check(self, result: Any) -> None:

@@ -43,7 +43,14 @@ class ActionModule(ActionBase):
         now = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
         _write("bgp_report", options["report"], lambda: as_json(found))
         _write("bgp_picture", options["picture"], lambda: page(topology, found, now))
-        return {"changed": False, "failed": not found["ok"], "msg": "\n".join(lines(found)), "status": found}
+        return {
+            "changed": False,
+            "failed": not found["ok"],
+            "msg": "\n".join(lines(found)),
+            "ok": found["ok"],
+            "counts": found["counts"],
+            "_ansible_verbose_always": True,
+        }
 
 
 def _answer(said: object) -> Mapping[str, Any] | None:

@@ -105,7 +105,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.observed import missing_routes
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.plan import plan
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.status import sessions_in
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.status import no_nodes, sessions_in
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import TopologyError, from_dict
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import CLUSTER_ARGUMENTS, KubeError, open_cluster
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import result
@@ -131,7 +131,7 @@ def main():
         **{**result([write.step for write in foreseen.writes]), "changed": False},
         sessions=[session.as_dict() for session in sessions_in(topology, observed)],
         routes_missing=missing_routes(topology, observed, sorted(observed.reports)),
-        findings=list(foreseen.warnings),
+        findings=[*foreseen.warnings, *no_nodes(topology, observed)],
         requests=cluster.requests,
     )
 

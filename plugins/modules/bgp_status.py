@@ -40,7 +40,12 @@ options:
     type: dict
     default: {}
   report:
-    description: A file for the whole status, as JSON. Nothing is written where it is empty.
+    description:
+      - A file for the whole status, as JSON; nothing is written where it is empty. Beside RV(ok) and RV(counts) it has
+        C(sessions), each with its C(kind), whether it is C(up), and both ends, C(node) and C(peer), with what they see;
+        C(drift), what differs from the inventory, with C(where), C(action), C(target) and C(reason);
+        C(routes_missing), pod blocks to which a node has no route by BGP, or one that leads nowhere; and C(findings),
+        what a person should know besides.
     type: path
     default: ""
   picture:
@@ -69,31 +74,13 @@ msg:
   returned: always
   type: str
   sample: 10 of 10 sessions are up; all as the inventory has it.
-status:
-  description: The status; what O(report) holds.
+ok:
+  description: Whether everything is as it should be.
+  returned: always
+  type: bool
+counts:
+  description: How many C(sessions) there should be, how many are C(down), and how many differences make the C(drift).
   returned: always
   type: dict
-  contains:
-    ok:
-      description: Whether everything is as it should be.
-      type: bool
-    counts:
-      description: How many C(sessions) there should be, how many are C(down), and how many differences there are.
-      type: dict
-    sessions:
-      description: Each session with its C(kind), whether it is C(up), and both ends, C(node) and C(peer).
-      type: list
-      elements: dict
-    drift:
-      description: What differs from the inventory, with C(where), C(action), C(target) and C(reason).
-      type: list
-      elements: dict
-    routes_missing:
-      description: Pod blocks to which a node has no route by BGP, or one that leads nowhere.
-      type: list
-      elements: str
-    findings:
-      description: What a person should know besides.
-      type: list
-      elements: str
+  sample: {sessions: 10, down: 0, drift: 0}
 """

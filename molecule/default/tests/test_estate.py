@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 
 import pytest
 import testinfra
@@ -18,6 +20,7 @@ from tests.flows.drive import (
     playbook,
     rack,
     racks,
+    ssh,
 )
 
 
@@ -98,6 +101,35 @@ def test_only_reflectors_peer_with_switches_and_every_session_is_up():
         own_switch = {address(switch) for switch in racks()[rack(node)]["switches"]}
         assert peers & switches == (own_switch if node in reflectors.values() else set()), node
         assert peers >= set(reflectors) - {address(node)}, node
+
+
+def test_bgp_status_sees_what_is_well_what_is_down_and_what_differs(web, tmp_path):
+    def status():
+        files = [f"--extra-vars=bgp_{name}={tmp_path / name}" for name in ("report", "picture")]
+        run = playbook("bgp_status", f"--limit={limit()}", *files)
+        return run, json.loads((tmp_path / "report").read_text())
+
+    run, well = status()
+    assert (run.status, well["ok"]) == (0, True), run.output
+    to_switch = [session for session in well["sessions"] if session["kind"] == "switch"]
+    assert {session["peer"]["name"] for session in to_switch} == set(booted("switches"))
+    assert all(session["peer"]["received"] >= len(web) for session in to_switch)
+    assert "</html>" in (tmp_path / "picture").read_text()
+
+    one = to_switch[0]
+    switch, neighbour = one["peer"]["name"], one["node"]["address"]
+    number = one["peer"]["as_number"]
+    shut = ["vtysh", "-c", "configure terminal", "-c", f"router bgp {number}", "-c", f"neighbor {neighbour} shutdown"]
+    ssh(switch, shlex.join(shut))
+    run, ill = status()
+    assert (run.status, ill["ok"]) == (2, False)
+    assert f"switch {switch} ({one['peer']['address']}, AS {number})" in run.output
+    assert [drift["where"] for drift in ill["drift"]] == [switch]
+
+    run = playbook("bgp", f"--limit={limit()}")
+    assert run.status == 0, run.output
+    run, well = status()
+    assert (run.status, well["ok"]) == (0, True), run.output
 
 
 def test_the_mesh_is_off():

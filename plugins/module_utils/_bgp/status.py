@@ -68,15 +68,30 @@ class Session:
 
 
 def sessions_in(topology: Topology, observed: Observed) -> list[Session]:
-    """The sessions that the inventory asks for, as the nodes see them; a session between two nodes comes once."""
+    """The sessions that the inventory asks for, as the nodes see them; a session between two nodes comes once.
+
+    Hosts that are no nodes yet have none, so they are left out.
+    """
+    nodes = set(observed.nodes)
     reflectors = {speaker.name for speaker in topology.reflectors}
     links = reflector_links(topology, topology.reflectors) if reflectors else mesh_links(topology)
-    found = [
-        _between_nodes(link, observed)
-        for link in links
-        if link.node < link.peer or not (link.mesh or link.node in reflectors)
+    between = [link for link in links if {link.node, link.peer} <= nodes]
+    # Between two reflectors, and in the mesh, both directions are there.
+    once = [link for link in between if link.node < link.peer or not (link.mesh or link.node in reflectors)]
+    to_switches = [switch_link(session) for session in topology.sessions if session.node in nodes]
+    return [
+        *(_between_nodes(link, observed) for link in once),
+        *(_with_switch(link, observed) for link in to_switches),
     ]
-    return [*found, *(_with_switch(switch_link(session), observed) for session in topology.sessions)]
+
+
+def no_nodes(topology: Topology, observed: Observed) -> list[str]:
+    """The hosts of the inventory that are no nodes of the cluster, in words."""
+    return [
+        f"{speaker.name} is in the inventory, but no node of the cluster."
+        for speaker in topology.speakers
+        if speaker.name not in observed.nodes
+    ]
 
 
 def _between_nodes(link: Link, observed: Observed) -> Session:

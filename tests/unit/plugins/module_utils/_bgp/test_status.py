@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.observed import missing_routes
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.plan import plan
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.status import lines, sessions_in, status
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.status import lines, no_nodes, sessions_in, status
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Topology, topology_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import result
 
@@ -70,6 +71,15 @@ def test_a_session_between_two_nodes_comes_once_reflector_or_mesh() -> None:
         ]
         assert len(pairs) == len(set(pairs))
     assert len(pairs) == 5 * 4 / 2
+
+
+def test_a_host_that_is_no_node_yet_has_no_sessions() -> None:
+    api = settled(LAB)
+    observed = apply.observe(api)
+    less = replace(observed, nodes={name: node for name, node in observed.nodes.items() if name not in ("w2", "w3")})
+    ends = {end for one in sessions_in(LAB, less) for end in (one.node.name, one.peer.name)}
+    assert ends == {"cp1", "w1", "w4", "tor1"}
+    assert no_nodes(LAB, less) == [f"{name} is in the inventory, but no node of the cluster." for name in ("w2", "w3")]
 
 
 def test_a_session_that_is_down_is_named_with_what_each_end_sees() -> None:
