@@ -310,6 +310,10 @@ def test_a_host_that_comes_back_meanwhile_keeps_its_node(estate, remove, powered
             estate.cluster.merge(f"{NODES}/{victim}", {"metadata": {"annotations": {"kwok.x-k8s.io/node": "fake"}}})
             powered.set_ready_delay(0)
             until(lambda: ready_status(estate, victim) == "True")
+            # The kubelet ends what was deleted while it was away; the garbage collector of pods may take 20 s.
+            for pod in estate.pods(victim):
+                path = f"/api/v1/namespaces/default/pods/{pod['metadata']['name']}"
+                estate.cluster.request("DELETE", path, body={"gracePeriodSeconds": 0})
             attacher.broken = False
 
         back = threading.Thread(target=come_back)
