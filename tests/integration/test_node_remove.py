@@ -340,7 +340,7 @@ def test_blocks_are_waited_for_and_those_that_stay_are_named(estate, remove, pow
     power_off(victim)
 
     def release_one():
-        until(lambda: estate.cluster.get(f"{NODES}/{victim}") is None)
+        until(lambda: estate.cluster.get(f"{NODES}/{victim}") is None, seconds=3 * SILENT_AFTER)
         estate.cluster.delete(f"{BLOCKS}/{victim}-1")
 
     releasing = threading.Thread(target=release_one)
