@@ -216,7 +216,18 @@ from dataclasses import asdict
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _frr
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import (
+    Configuration,
+    FrrError,
+    Parts,
+    Wanted,
+    hide,
+)
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.objects import wanted_parts, with_former
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.options import wanted_of
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.plan import commands, refusal, steps_of
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.sessions import Session, sessions_of
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.text import merge, read
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step, result
 
 PREFIX = {
@@ -299,7 +310,7 @@ class Switch:
             rc, out, err = self._module.run_command([self._vtysh, *([flag] if flag else []), "-f", path])
         finally:
             os.unlink(path)
-        said = [_frr.hide(line.strip()) for line in (out + err).splitlines() if line.strip()]
+        said = [hide(line.strip()) for line in (out + err).splitlines() if line.strip()]
         return "; ".join(said or [f"vtysh ended with {rc}"]) if rc else ""
 
     def write(self, path: str, text: str) -> None:
@@ -315,8 +326,8 @@ class Switch:
             os.chmod(new, 0o640)
         self._module.atomic_move(new, path)
 
-    def sessions(self, wanted: _frr.Wanted) -> tuple[_frr.Session, ...]:
-        return _frr.sessions_of(self.show("bgp ipv4 unicast summary json"), wanted)
+    def sessions(self, wanted: Wanted) -> tuple[Session, ...]:
+        return sessions_of(self.show("bgp ipv4 unicast summary json"), wanted)
 
 
 def text_of(path: str) -> str:
@@ -327,14 +338,14 @@ def text_of(path: str) -> str:
         return stream.read()
 
 
-def change(switch: Switch, wanted: _frr.Wanted, parts: _frr.Parts, before: _frr.Configuration) -> None:
+def change(switch: Switch, wanted: Wanted, parts: Parts, before: Configuration) -> None:
     """Load what differs; put back what was there when the switch does not take it."""
-    said = switch.load(_frr.commands(before, wanted, parts))
-    after = _frr.read(switch.running(), wanted.estate)
-    missing = _frr.steps_of(after, wanted, parts)
+    said = switch.load(commands(before, wanted, parts))
+    after = read(switch.running(), wanted.estate)
+    missing = steps_of(after, wanted, parts)
     if not said and not missing:
         return
-    switch.load(_frr.commands(after, wanted, before.parts))
+    switch.load(commands(after, wanted, before.parts))
     named = ", ".join(step.target for step in missing) or "a line"
     switch.fail(
         f"the switch did not take {named}: {said or 'no reason given'}. What was configured before has been put back. "
@@ -342,7 +353,7 @@ def change(switch: Switch, wanted: _frr.Wanted, parts: _frr.Parts, before: _frr.
     )
 
 
-def wait(switch: Switch, wanted: _frr.Wanted, seconds: int) -> tuple[_frr.Session, ...]:
+def wait(switch: Switch, wanted: Wanted, seconds: int) -> tuple[Session, ...]:
     """The sessions once all are established; fails when they are not within ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
@@ -365,27 +376,27 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     switch = Switch(module)
     try:
-        wanted = _frr.wanted_of(module.params)
-    except _frr.FrrError as error:
+        wanted = wanted_of(module.params)
+    except FrrError as error:
         switch.fail(str(error))
     running = switch.running()
-    before = _frr.read(running, wanted.estate)
-    parts = _frr.wanted_parts(wanted) if module.params["state"] == "present" else {}
+    before = read(running, wanted.estate)
+    parts = wanted_parts(wanted) if module.params["state"] == "present" else {}
     if not module.params["prune"]:
-        parts = _frr.with_former(parts, before)
-    refused = _frr.refusal(before, wanted)
+        parts = with_former(parts, before)
+    refused = refusal(before, wanted)
     if refused:
         switch.fail(refused)
     path = module.params["config_file"]
     written = text_of(path)
-    steps = _frr.steps_of(before, wanted, parts)
-    unwritten = _frr.steps_of(_frr.read(written, wanted.estate), wanted, parts)
-    saved = _frr.merge(written, wanted, parts) if unwritten else written
-    for name, text in ((path, saved), ("the running configuration", _frr.merge(running, wanted, parts))):
+    steps = steps_of(before, wanted, parts)
+    unwritten = steps_of(read(written, wanted.estate), wanted, parts)
+    saved = merge(written, wanted, parts) if unwritten else written
+    for name, text in ((path, saved), ("the running configuration", merge(running, wanted, parts))):
         said = switch.refusal(text) if steps or unwritten else ""
         if said:
             switch.fail(f"FRR's parser refuses {name} as it would become, nothing was changed: {said}.")
-    lines = _frr.commands(before, wanted, parts) if steps else []
+    lines = commands(before, wanted, parts) if steps else []
     if not module.check_mode:
         if steps:
             change(switch, wanted, parts, before)
@@ -396,7 +407,7 @@ def main() -> None:
     sessions = wait(switch, wanted, seconds) if parts else ()
     module.exit_json(
         **result(done, diff=module._diff),
-        commands=[_frr.hide(line) for line in lines],
+        commands=[hide(line) for line in lines],
         sessions=[asdict(session) for session in sessions],
     )
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.hybridk8s.estate.plugins.module_utils import _frr
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.text import merge
 from ansible_collections.hybridk8s.estate.plugins.modules import frr_bgp
 
-from tests.unit.plugins.module_utils.test__frr import OPTIONS, PARTS, RUNNING, THEIRS, WANTED
+from tests.unit.plugins.module_utils._frr.samples import OPTIONS, PARTS, RUNNING, THEIRS, WANTED
 
 ESTABLISHED = {"state": "Established", "pfxRcd": 1, "peerUptimeMsec": 1000}
 
@@ -58,7 +58,7 @@ class FakeFrr:
 @pytest.fixture
 def switch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeFrr:
     frr = FakeFrr(THEIRS)
-    frr.after = _frr.merge(THEIRS, WANTED, PARTS)
+    frr.after = merge(THEIRS, WANTED, PARTS)
     (tmp_path / "frr.conf").write_text("! written by hand\n" + THEIRS)
     monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda *_args, **_kwargs: "/usr/bin/vtysh")
     monkeypatch.setattr(AnsibleModule, "run_command", lambda _self, command, **_kwargs: frr.run(command))
