@@ -37,6 +37,13 @@ options:
     type: list
     elements: str
     default: []
+  later_switches:
+    description:
+      - Names of switches whose sessions start anew in a later call, because their AS number or password changes. Until
+        then they are left as they are, without a warning.
+    type: list
+    elements: str
+    default: []
   gate_timeout:
     description: How long to wait at one gate, in seconds.
     type: int
@@ -153,9 +160,11 @@ ARGUMENTS = {
     "topology": {"type": "dict", "required": True},
     "nat_outgoing": {"type": "bool", "default": False},
     "held_switches": {"type": "list", "elements": "str", "default": []},
+    "later_switches": {"type": "list", "elements": "str", "default": []},
     "gate_timeout": {"type": "int", "default": 120},
     "report_timeout": {"type": "int", "default": 30},
 }
+PLANNED_WITH = ("nat_outgoing", "held_switches", "later_switches")
 
 
 def observe(module, cluster, topology):
@@ -189,7 +198,7 @@ def main():
         cluster = open_cluster(module)
         topology = from_dict(module.params["topology"])
         observed = observe(module, cluster, topology)
-        plan = planning.plan(topology, observed, module.params["nat_outgoing"], module.params["held_switches"])
+        plan = planning.plan(topology, observed, *(module.params[option] for option in PLANNED_WITH))
     except (KubeError, TopologyError) as error:
         module.fail_json(msg=str(error))
     patience = apply.Patience(module.params["gate_timeout"], module.params["report_timeout"])

@@ -83,13 +83,18 @@ def line_of(stage: Write | Gate) -> str:
 
 
 def plan(
-    topology: Topology, observed: Observed, nat_outgoing: bool = False, held_switches: Collection[str] = ()
+    topology: Topology,
+    observed: Observed,
+    nat_outgoing: bool = False,
+    held_switches: Collection[str] = (),
+    later_switches: Collection[str] = (),
 ) -> Plan:
     """The writes and gates from what is observed to the topology; raises :class:`TopologyError`.
 
     Sessions with ``held_switches`` stay as they are and are not waited for: the other end is not as the inventory says.
+    So do those with ``later_switches``, whose other end changes in a later step of the same run.
     """
-    planner = _Planner(topology, observed, held_switches)
+    planner = _Planner(topology, observed, held_switches, later_switches)
     stages = planner.towards_reflectors(nat_outgoing) if topology.reflectors else planner.towards_mesh(nat_outgoing)
     return Plan(tuple(stages), tuple(planner.warnings))
 
@@ -97,10 +102,13 @@ def plan(
 class _Planner:
     """The pieces of a plan; each method gives the stages of one piece."""
 
-    def __init__(self, topology: Topology, observed: Observed, held_switches: Collection[str]) -> None:
+    def __init__(
+        self, topology: Topology, observed: Observed, held_switches: Collection[str], later_switches: Collection[str]
+    ) -> None:
         self.topology = topology
         self.observed = observed
-        self.sessions = tuple(session for session in topology.sessions if session.switch not in held_switches)
+        left = {*held_switches, *later_switches}
+        self.sessions = tuple(session for session in topology.sessions if session.switch not in left)
         held = sorted({session.switch for session in topology.sessions} & set(held_switches))
         self.warnings = [
             f"{name} is not configured as the inventory says; its sessions stay as they are." for name in held

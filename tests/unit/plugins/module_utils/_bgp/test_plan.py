@@ -349,13 +349,22 @@ def test_a_rack_moves_to_another_switch_before_the_old_one_goes() -> None:
     assert [passed.gate for passed in runner.passed] == ["all-sessions"]
 
 
-def test_a_switch_that_refused_keeps_its_session() -> None:
+@pytest.mark.parametrize(
+    ("option", "warnings"),
+    [
+        ("held_switches", ("tor1 is not configured as the inventory says; its sessions stay as they are.",)),
+        ("later_switches", ()),
+    ],
+)
+def test_a_switch_that_refused_or_whose_turn_comes_later_keeps_its_session(
+    option: str, warnings: tuple[str, ...]
+) -> None:
     api = settled(LAB)
     rack = replace(two_racks().racks["r1"], as_number=64999)
     changed = topology_of(with_racks(two_racks(), {"r1": rack}))
-    plan = planning.plan(changed, apply.observe(api), held_switches=["tor1"])
+    plan = planning.plan(changed, apply.observe(api), **{option: ["tor1"]})
     assert plan.writes == ()
-    assert plan.warnings == ("tor1 is not configured as the inventory says; its sessions stay as they are.",)
+    assert plan.warnings == warnings
     (gate,) = plan.stages
     assert isinstance(gate, planning.Gate)
     assert {link.peer for link in gate.links if link.to_switch} == {"tor2"}
