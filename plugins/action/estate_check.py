@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validation, arguments = self.validate_argument_spec({"report": {"type": "path"}})
         variables = task_vars or {}
-        inventory = read_inventory(variables["hostvars"], also=_CONNECTION_VARIABLES)
+        inventory = read_inventory(variables["hostvars"], also=_CONNECTION_VARIABLES, needs_vault=False)
         secrets = clear_secrets(inventory.raw, frozenset(load_extra_vars(self._loader)))
         parsed = parse(
             inventory.hosts,

@@ -11,6 +11,8 @@ description:
   - Computes who speaks BGP with whom, from the groups C(route_reflectors) and C(switches) and the variables C(rack),
     C(estate_racks), C(estate_bgp) and C(estate_networks), in the form of the option
     O(hybridk8s.estate.bgp_topology#module:topology).
+  - Racks without a member of C(route_reflectors) have as many as C(estate_bgp.reflectors_per_rack) says, chosen among
+    their bare-metal nodes.
   - Every route reflector peers with every switch of its rack, every other bare-metal node with every reflector.
 author: hybridk8s.estate authors (@hybridk8s)
 options:
@@ -40,7 +42,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The topology; keys C(estate), C(as_number), C(speakers), C(sessions), C(pools), C(imports).
+  description: The topology; keys C(estate), C(as_number), C(speakers), C(sessions), C(pools), C(imports), C(services).
   type: dict
 """
 

@@ -11,7 +11,8 @@ description:
   - Computes what a switch needs to peer with the route reflectors of its rack, in the form of the options of
     M(hybridk8s.estate.frr_bgp).
   - It is made of the same sessions as what P(hybridk8s.estate.bgp_topology#filter) gives, so both ends agree.
-  - Only the variables of the switch, of the other switches of its rack and of the reflectors are read.
+  - Only the variables of switches and reflectors are read, unless C(estate_bgp.reflectors_per_rack) leaves the choice
+    of reflectors to the collection.
 author: hybridk8s.estate authors (@hybridk8s)
 options:
   _input:
@@ -34,16 +35,17 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: See what a switch gets
+- name: See what a switch takes from the reflectors
   ansible.builtin.debug:
-    msg: "{{ hostvars | hybridk8s.estate.switch_bgp(groups, inventory_hostname) }}"
+    msg: "{{ (hostvars | hybridk8s.estate.switch_bgp(groups, inventory_hostname)).import_prefixes }}"
 """
 
 RETURN = r"""
 _value:
   description:
-    - Keys C(estate), C(as_number), C(neighbours), C(import_prefixes), C(export_prefixes), C(max_prefix).
-    - The limit C(max_prefix) is twice the number of blocks in the pools, and at least V(2000).
+    - Keys C(estate), C(as_number), C(neighbours), C(import_prefixes), C(export_prefixes), C(max_prefix), C(timers).
+    - A neighbour has its C(password) in it where the inventory gives one, so do not print it.
+    - Without C(estate_bgp.max_prefix) the limit is twice the number of blocks in the pools, and at least V(2000).
   type: dict
 """
 
@@ -52,15 +54,14 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import TopologyError, switch_side
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import REFLECTORS_GROUP, SWITCHES_GROUP
-from ansible_collections.hybridk8s.estate.plugins.plugin_utils._inventory import estate_from_hostvars
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import SWITCHES_GROUP
+from ansible_collections.hybridk8s.estate.plugins.plugin_utils._inventory import estate_with_reflectors
 
 
 def switch_bgp(hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], switch: str) -> dict[str, Any]:
     """Our part of the configuration of one switch."""
-    names = sorted({switch, *groups.get(REFLECTORS_GROUP, ()), *groups.get(SWITCHES_GROUP, ())})
     try:
-        return switch_side(estate_from_hostvars(hostvars, groups, names), switch)
+        return switch_side(estate_with_reflectors(hostvars, groups, [switch, *groups.get(SWITCHES_GROUP, ())]), switch)
     except TopologyError as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -17,6 +17,14 @@ options:
       - What the filter P(hybridk8s.estate.bgp_topology#filter) makes of the inventory.
     type: dict
     required: true
+  passwords:
+    description:
+      - The passwords of sessions with switches, by the keys that O(topology) names. What the filter
+        P(hybridk8s.estate.bgp_passwords#filter) makes of the inventory.
+      - They are kept in a Secret in the namespace of calico-node, which a Role lets it read. No result, difference or
+        message holds one.
+    type: dict
+    default: {}
   nat_outgoing:
     description: As in M(hybridk8s.estate.bgp_topology).
     type: bool
@@ -43,6 +51,7 @@ EXAMPLES = r"""
   hybridk8s.estate.bgp_info:
     kubeconfig: /etc/kubernetes/admin.conf
     topology: "{{ hostvars | hybridk8s.estate.bgp_topology(groups) }}"
+    passwords: "{{ hostvars | hybridk8s.estate.bgp_passwords(groups) }}"
   delegate_to: localhost
   run_once: true
 """
@@ -113,6 +122,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import resu
 ARGUMENTS = {
     **CLUSTER_ARGUMENTS,
     "topology": {"type": "dict", "required": True},
+    "passwords": {"type": "dict", "default": {}, "no_log": True},
     "nat_outgoing": {"type": "bool", "default": False},
 }
 
@@ -123,8 +133,8 @@ def main():
     try:
         cluster = open_cluster(module)
         topology = from_dict(module.params["topology"])
-        observed = apply.nothing(topology) if cluster.empty else apply.observe(cluster)
-        foreseen = plan(topology, observed, module.params["nat_outgoing"])
+        observed = apply.nothing(topology) if cluster.empty else apply.observe(cluster, topology)
+        foreseen = plan(topology, observed, module.params["nat_outgoing"], passwords=module.params["passwords"])
     except (KubeError, TopologyError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(

@@ -26,6 +26,14 @@ options:
       - What the filter P(hybridk8s.estate.bgp_topology#filter) makes of the inventory.
     type: dict
     required: true
+  passwords:
+    description:
+      - The passwords of sessions with switches, by the keys that O(topology) names. What the filter
+        P(hybridk8s.estate.bgp_passwords#filter) makes of the inventory.
+      - They are kept in a Secret in the namespace of calico-node, which a Role lets it read. No result, difference or
+        message holds one.
+    type: dict
+    default: {}
   nat_outgoing:
     description: Whether pods reach addresses outside the pools under their node's address.
     type: bool
@@ -67,6 +75,8 @@ attributes:
 seealso:
   - plugin: hybridk8s.estate.bgp_topology
     plugin_type: filter
+  - plugin: hybridk8s.estate.bgp_passwords
+    plugin_type: filter
   - module: hybridk8s.estate.frr_bgp
 author: hybridk8s.estate authors (@hybridk8s)
 """
@@ -76,6 +86,7 @@ EXAMPLES = r"""
   hybridk8s.estate.bgp_topology:
     kubeconfig: /etc/kubernetes/admin.conf
     topology: "{{ hostvars | hybridk8s.estate.bgp_topology(groups) }}"
+    passwords: "{{ hostvars | hybridk8s.estate.bgp_passwords(groups) }}"
   delegate_to: localhost
   run_once: true
 """
@@ -158,13 +169,14 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import resu
 ARGUMENTS = {
     **CLUSTER_ARGUMENTS,
     "topology": {"type": "dict", "required": True},
+    "passwords": {"type": "dict", "default": {}, "no_log": True},
     "nat_outgoing": {"type": "bool", "default": False},
     "held_switches": {"type": "list", "elements": "str", "default": []},
     "later_switches": {"type": "list", "elements": "str", "default": []},
     "gate_timeout": {"type": "int", "default": 120},
     "report_timeout": {"type": "int", "default": 30},
 }
-PLANNED_WITH = ("nat_outgoing", "held_switches", "later_switches")
+PLANNED_WITH = ("nat_outgoing", "held_switches", "later_switches", "passwords")
 
 
 def observe(module, cluster, topology):
@@ -172,7 +184,7 @@ def observe(module, cluster, topology):
     if cluster.empty:
         return apply.nothing(topology)
     try:
-        return apply.observe(cluster)
+        return apply.observe(cluster, topology)
     except apply.NoCalico:
         if module.check_mode:
             return apply.nothing(topology)
@@ -198,7 +210,7 @@ def main():
         cluster = open_cluster(module)
         topology = from_dict(module.params["topology"])
         observed = observe(module, cluster, topology)
-        plan = planning.plan(topology, observed, *(module.params[option] for option in PLANNED_WITH))
+        plan = planning.plan(topology, observed, **{option: module.params[option] for option in PLANNED_WITH})
     except (KubeError, TopologyError) as error:
         module.fail_json(msg=str(error))
     patience = apply.Patience(module.params["gate_timeout"], module.params["report_timeout"])

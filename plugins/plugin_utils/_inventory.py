@@ -16,9 +16,13 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from ansible.errors import AnsibleError, AnsibleFilterError
-from ansible.parsing.vault import EncryptedString
+from ansible.parsing.vault import EncryptedString, VaultSecretsContext
 from ansible.template import Templar
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import Estate
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import (
+    NODE_GROUPS,
+    REFLECTORS_GROUP,
+    Estate,
+)
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import (
     ESTATE_VARIABLES,
     READ_VARIABLES,
@@ -27,7 +31,9 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse imp
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import ERROR, listed
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils import _origin
+from ansible_collections.hybridk8s.estate.plugins.plugin_utils._secrets import is_secret_name
 
+_STANDS_IN = "vaulted"
 _TEMPLATE = re.compile(r"\{[{%#]")
 
 
@@ -65,10 +71,33 @@ def estate_from_hostvars(
     return parsed.estate
 
 
+def estate_with_reflectors(
+    hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], names: Sequence[str]
+) -> Estate:
+    """The Estate of the hosts ``names`` and of the route reflectors.
+
+    All nodes are read only where the inventory leaves it to us which of them are reflectors.
+    """
+    few = sorted({*names, *groups.get(REFLECTORS_GROUP, ())})
+    estate = estate_from_hostvars(hostvars, groups, few)
+    if estate.bgp is None or not estate.bgp.reflectors_per_rack:
+        return estate
+    nodes = {name for group in NODE_GROUPS for name in groups.get(group, ())}
+    return estate_from_hostvars(hostvars, groups, sorted({*few, *nodes}))
+
+
 def read_inventory(
-    hostvars: Mapping[str, Any], names: Sequence[str] | None = None, also: Sequence[str] = ()
+    hostvars: Mapping[str, Any],
+    names: Sequence[str] | None = None,
+    also: Sequence[str] = (),
+    needs_vault: bool = True,
 ) -> Inventory:
-    """The variables of the hosts ``names`` (all by default), with those of the model and ``also`` rendered."""
+    """The variables of the hosts ``names`` (all by default), with those of the model and ``also`` rendered.
+
+    Without ``needs_vault``, where no vault password was given, vaulted secrets inside variables of the estate are left
+    closed: something stands in for them.
+    """
+    closed = not needs_vault and not _has_vault_password()
     raw_of: Callable[[str], Mapping[str, Any]] = getattr(hostvars, "raw_get", hostvars.__getitem__)
     raw: dict[str, Mapping[str, Any]] = {}
     shared: dict[tuple[str, int], Any] = {}
@@ -90,7 +119,10 @@ def read_inventory(
                 rendered[variable] = shared[key]
                 continue
             try:
-                rendered[variable] = _render(variables, variables[variable], hostvars)
+                given = variables[variable]
+                if closed and variable in ESTATE_VARIABLES:
+                    given = _without_secrets(variables, given, hostvars)
+                rendered[variable] = _render(variables, given, hostvars)
             except Exception as error:  # a template may raise anything; it is a finding, never a traceback
                 rendered[variable] = None
                 unreadable.append(Unreadable(name, variable, _reason(error)))
@@ -114,6 +146,26 @@ def _needs_rendering(value: Any) -> bool:
 
 def _render(variables: Mapping[str, Any], value: Any, hostvars: Mapping[str, Any]) -> Any:
     return Templar(loader=None, variables={**variables, "hostvars": hostvars}).template(value)
+
+
+def _has_vault_password() -> bool:
+    context = VaultSecretsContext.current(optional=True)
+    return bool(context and context.secrets)
+
+
+def _without_secrets(variables: Mapping[str, Any], value: Any, hostvars: Mapping[str, Any]) -> Any:
+    """``value`` with something in the place of the secrets in it that cannot be opened."""
+    if not isinstance(value, Mapping):
+        return value
+    found = {}
+    for key, item in value.items():
+        found[key] = _without_secrets(variables, item, hostvars)
+        if is_secret_name(str(key)) and _needs_rendering(item):
+            try:
+                _render(variables, item, hostvars)
+            except Exception:  # as above; what is wrong beside the missing password is found when it is given
+                found[key] = _STANDS_IN
+    return found
 
 
 def _reason(error: Exception) -> str:

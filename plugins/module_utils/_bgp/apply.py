@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import gates, objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import USUAL_CALICO, Calico, Write
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.observed import (
     ESTABLISHED,
     Node,
@@ -22,7 +23,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.observed imp
     state_of,
     switch_link,
 )
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.plan import Gate, Plan, Write
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.plan import Gate, Plan
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Topology
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import KubeError
 
@@ -84,10 +85,12 @@ class Runner:
     done: list[Write] = field(default_factory=list)
     passed: list[Passed] = field(default_factory=list)
     seen: Observed | None = None
+    _calico: Calico = USUAL_CALICO
     _first_gate: float | None = None
 
     def run(self, plan: Plan) -> None:
         """Do every stage in order; raises :class:`GateShut`, and KubeError from the API."""
+        self._calico = plan.calico
         for stage in plan.stages:
             if isinstance(stage, Gate):
                 self.passed.append(self._wait(stage))
@@ -102,12 +105,13 @@ class Runner:
         return {name: reason for name, reason in sorted(found.items()) if name in nodes}
 
     def _write(self, write: Write) -> None:
+        path = objects.path_of(write.resource, "" if write.verb == "create" else write.name, self._calico)
         if write.verb == "create":
-            self.api.create(objects.path_of(write.resource), dict(write.body))
+            self.api.create(path, dict(write.body))
         elif write.verb == "patch":
-            self.api.merge(objects.path_of(write.resource, write.name), dict(write.body))
+            self.api.merge(path, dict(write.body))
         else:
-            self.api.delete(objects.path_of(write.resource, write.name))
+            self.api.delete(path)
 
     def _wait(self, gate: Gate) -> Passed:
         start = self.clock()
@@ -140,17 +144,29 @@ def _complaint(gate: Gate, verdict: gates.Verdict, seconds: float) -> str:
     )
 
 
-def observe(api: Api) -> Observed:
+def observe(api: Api, topology: Topology) -> Observed:
     """Everything that a plan is made of; raises :class:`NoCalico`, and KubeError from the API."""
     try:
-        found = {resource: _by_name(api.list(objects.path_of(resource))) for resource in objects.KINDS}
+        found = {resource: _by_name(api.list(objects.path_of(resource))) for resource in objects.CALICO_KINDS}
     except KubeError as error:
         if error.status != 404:
             raise
         raise NoCalico(NO_CALICO) from error
     seen = _observed(api, found, list(found[objects.STATUSES].values()))
-    definition = api.get(objects.CRD_PATH)
-    return Observed(seen.objects, seen.nodes, seen.reports, objects.has_next_hop_mode(definition))
+    calico = _calico(api)
+    for resource in objects.NAMESPACED_KINDS:
+        there = api.get(objects.path_of(resource, objects.secret_name(topology), calico))
+        found[resource] = _by_name([there] if there else [])
+    return Observed(found, seen.nodes, seen.reports, calico)
+
+
+def _calico(api: Api) -> Calico:
+    fields = objects.peer_fields(api.get(objects.CRD_PATH))
+    for namespace in objects.NAMESPACES:
+        daemonset = api.get(objects.daemonset_path(namespace))
+        if daemonset is not None:
+            return Calico(fields, namespace, objects.account_of(daemonset))
+    return Calico(fields)
 
 
 def watch(api: Api) -> Observed:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from typing import Any
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Pool, Session, Topology
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive import NODE_CLASS_LABEL, RACK_LABEL
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import CLOUD_VM
+from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
 API_VERSION = "crd.projectcalico.org/v1"
 CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/bgppeers.crd.projectcalico.org"
@@ -28,18 +30,35 @@ STATUSES = "caliconodestatuses"
 CONFIGURATIONS = "bgpconfigurations"
 PEERS = "bgppeers"
 NODES = "nodes"
-KINDS = {
+SECRETS = "secrets"
+ROLES = "roles"
+ROLE_BINDINGS = "rolebindings"
+CALICO_KINDS = {
     FILTERS: "BGPFilter",
     POOLS: "IPPool",
     STATUSES: "CalicoNodeStatus",
     CONFIGURATIONS: "BGPConfiguration",
     PEERS: "BGPPeer",
 }
+# What lies in the namespace of calico-node, with the API it belongs to.
+NAMESPACED_KINDS = {SECRETS: "Secret", ROLES: "Role", ROLE_BINDINGS: "RoleBinding"}
+RBAC = "rbac.authorization.k8s.io/v1"
+_NAMESPACED_APIS = {SECRETS: "/api/v1", ROLES: f"/apis/{RBAC}", ROLE_BINDINGS: f"/apis/{RBAC}"}
+KINDS = {**CALICO_KINDS, **NAMESPACED_KINDS}
+CALICO_NODE = "calico-node"
+NAMESPACES = ("kube-system", "calico-system")
 
 REFLECTOR_LABEL = "route-reflector"
 CLUSTER_ID_ANNOTATION = "projectcalico.org/RouteReflectorClusterID"
 OWNED_BY_ANNOTATION = "estate.hybridk8s.io/estate"
 REFLECTOR_OF_ANNOTATION = "estate.hybridk8s.io/route-reflector"
+# On the BGPConfiguration, which is not ours alone: the estate whose services it announces.
+ANNOUNCES_ANNOTATION = "estate.hybridk8s.io/announces-services"
+SERVICE_FIELDS = {
+    "cluster_ips": "serviceClusterIPs",
+    "external_ips": "serviceExternalIPs",
+    "load_balancer_ips": "serviceLoadBalancerIPs",
+}
 CALICO_METADATA_ANNOTATION = "projectcalico.org/metadata"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGER = "hybridk8s.estate"
@@ -60,23 +79,73 @@ Object = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Calico:
+    """How the Calico of a cluster is spoken to.
+
+    ``peer_fields`` are those that its schema has in the spec of a BGPPeer, None where that is not known. ``namespace``
+    and ``account`` are those of calico-node's pods.
+    """
+
+    peer_fields: frozenset[str] | None = None
+    namespace: str = NAMESPACES[0]
+    account: str = CALICO_NODE
+
+    def has(self, name: str) -> bool:
+        """Whether a BGPPeer has the field; without a schema the newest one is assumed."""
+        return self.peer_fields is None or name in self.peer_fields
+
+
+# As Calico's own manifest installs it.
+USUAL_CALICO = Calico()
+
+
+@dataclass(frozen=True)
 class Wanted:
-    """An object as it must be. ``exact`` says that fields of its spec that are not named must not be there."""
+    """An object as it must be. ``exact`` says that fields of its spec that are not named must not be there.
+
+    A field or annotation that is None must not be there.
+    """
 
     resource: str
     name: str
     spec: Mapping[str, Any]
     exact: bool = True
+    annotations: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def target(self) -> str:
         return f"{KINDS[self.resource]}/{self.name}"
 
 
-def path_of(resource: str, name: str = "") -> str:
+@dataclass(frozen=True)
+class Write:
+    """One request: ``verb`` is create, patch or delete."""
+
+    verb: str
+    resource: str
+    name: str
+    body: Mapping[str, Any]
+    step: Step
+
+
+def path_of(resource: str, name: str = "", calico: Calico = USUAL_CALICO) -> str:
     """The API path of a collection, or of one object in it."""
-    base = "/api/v1/nodes" if resource == NODES else f"/apis/{API_VERSION}/{resource}"
+    base = f"/apis/{API_VERSION}/{resource}"
+    if resource == NODES:
+        base = "/api/v1/nodes"
+    elif resource in _NAMESPACED_APIS:
+        base = f"{_NAMESPACED_APIS[resource]}/namespaces/{calico.namespace}/{resource}"
     return f"{base}/{name}" if name else base
+
+
+def daemonset_path(namespace: str) -> str:
+    """Where calico-node is, if it is in ``namespace``."""
+    return f"/apis/apps/v1/namespaces/{namespace}/daemonsets/{CALICO_NODE}"
+
+
+def account_of(daemonset: Object) -> str:
+    """The ServiceAccount of calico-node's pods."""
+    return daemonset.get("spec", {}).get("template", {}).get("spec", {}).get("serviceAccountName") or CALICO_NODE
 
 
 def manifest(wanted: Wanted, estate: str) -> dict[str, Any]:
@@ -84,9 +153,14 @@ def manifest(wanted: Wanted, estate: str) -> dict[str, Any]:
     return {
         "apiVersion": API_VERSION,
         "kind": KINDS[wanted.resource],
-        "metadata": {"name": wanted.name, **ownership(estate)},
+        "metadata": _merged({"name": wanted.name, **ownership(estate)}, wanted.annotations),
         "spec": dict(wanted.spec),
     }
+
+
+def _merged(metadata: dict[str, Any], annotations: Mapping[str, str | None]) -> dict[str, Any]:
+    given = {key: value for key, value in annotations.items() if value is not None}
+    return {**metadata, "annotations": {**metadata["annotations"], **given}}
 
 
 def ownership(estate: str) -> dict[str, Any]:
@@ -126,19 +200,27 @@ def patch(wanted: Wanted, found: Object, estate: str) -> dict[str, Any]:
     changes: dict[str, Any] = {"spec": spec} if spec else {}
     if wanted.resource != CONFIGURATIONS and not is_ours(found, estate):
         changes["metadata"] = ownership(estate)
+    noted = found.get("metadata", {}).get("annotations") or {}
+    annotations = {key: value for key, value in wanted.annotations.items() if noted.get(key) != value}
+    if annotations:
+        changes["metadata"] = {"annotations": annotations}
     return changes
 
 
 def filters(topology: Topology) -> list[Wanted]:
-    """What may pass between reflectors and switches: outside prefixes in, blocks of our pools out."""
-    accepted = [{"cidr": str(prefix), "matchOperator": "In", "action": "Accept"} for prefix in topology.imports]
+    """What may pass between reflectors and switches: outside prefixes in, blocks of our pools and services out."""
+    accepted = [_accept(prefix) for prefix in topology.imports]
     rules: dict[str, Any] = {"importV4": [*accepted, {"action": "Reject"}]}
     # Accepting our pools here would skip Calico's own export filter, which hides a node's addresses behind its blocks;
     # rejecting what is in none of them can be said in one rule only for one pool.
     if len(topology.pools) == 1:
         outside = {"cidr": str(topology.pools[0].cidr), "matchOperator": "NotIn", "action": "Reject"}
-        rules["exportV4"] = [outside]
+        rules["exportV4"] = [*(_accept(prefix) for prefix in topology.services.all), outside]
     return [Wanted(FILTERS, filter_name(topology), rules)] if topology.sessions else []
+
+
+def _accept(prefix: IPv4Network) -> dict[str, str]:
+    return {"cidr": str(prefix), "matchOperator": "In", "action": "Accept"}
 
 
 def filter_name(topology: Topology) -> str:
@@ -176,9 +258,22 @@ def statuses(topology: Topology) -> list[Wanted]:
     ]
 
 
-def configuration(topology: Topology) -> Wanted:
-    """The cluster's AS; whether the mesh is on is the plan's matter."""
-    return Wanted(CONFIGURATIONS, "default", {"asNumber": topology.as_number}, exact=False)
+def configuration(topology: Topology, found: Object | None = None) -> Wanted:
+    """The cluster's AS and the services that are announced; whether the mesh is on is the plan's matter.
+
+    ``found`` is what is there: services that others announce stay as long as the inventory says nothing of services,
+    those that we announced go.
+    """
+    spec: dict[str, Any] = {"asNumber": topology.as_number}
+    marked = ANNOUNCES_ANNOTATION in ((found or {}).get("metadata", {}).get("annotations") or {})
+    if not topology.services.all and not marked:
+        return Wanted(CONFIGURATIONS, "default", spec, exact=False)
+    there = (found or {}).get("spec") or {}
+    for name, prefixes in vars(topology.services).items():
+        if prefixes or there.get(SERVICE_FIELDS[name]):
+            spec[SERVICE_FIELDS[name]] = [{"cidr": str(prefix)} for prefix in prefixes] or None
+    mark = topology.estate if topology.services.all else None
+    return Wanted(CONFIGURATIONS, "default", spec, exact=False, annotations={ANNOUNCES_ANNOTATION: mark})
 
 
 def node_peers(topology: Topology) -> list[Wanted]:
@@ -192,30 +287,42 @@ def node_peers(topology: Topology) -> list[Wanted]:
     ]
 
 
-def switch_peers(topology: Topology, next_hop_mode: bool) -> list[Wanted]:
-    """One peer a rack and switch, for the reflectors of that rack.
-
-    ``next_hop_mode`` says that the cluster's schema has ``nextHopMode``; before it ``keepOriginalNextHop`` meant Keep.
-    The next hop is kept so that a switch sends to the owner of a block and not through a reflector (domain facts A5).
-    """
+def switch_peers(topology: Topology, calico: Calico = USUAL_CALICO) -> list[Wanted]:
+    """One peer a rack and switch, for the reflectors of that rack."""
     peers = {peer_name(topology, session): session for session in topology.sessions}
-    keep: dict[str, Any] = {"nextHopMode": "Keep"} if next_hop_mode else {"keepOriginalNextHop": True}
-    return [
-        Wanted(
-            PEERS,
-            name,
-            {
-                "nodeSelector": f"{IS_REFLECTOR} && {RACK_LABEL} == '{session.rack}'",
-                "peerIP": str(session.switch_address),
-                "asNumber": session.switch_as,
-                "sourceAddress": "UseNodeIP",
-                "maxRestartTime": RESTART_TIME,
-                "filters": [filter_name(topology)],
-                **keep,
-            },
-        )
-        for name, session in sorted(peers.items())
-    ]
+    return [Wanted(PEERS, name, _switch_peer(topology, peers[name], calico)) for name in sorted(peers)]
+
+
+def _switch_peer(topology: Topology, session: Session, calico: Calico) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "nodeSelector": f"{IS_REFLECTOR} && {RACK_LABEL} == '{session.rack}'",
+        "peerIP": str(session.switch_address),
+        "asNumber": session.switch_as,
+        "sourceAddress": "UseNodeIP",
+        "maxRestartTime": RESTART_TIME,
+        "filters": [filter_name(topology)],
+    }
+    # The next hop is kept so that a switch sends to the owner of a block and not through a reflector (domain facts A5);
+    # before there was nextHopMode, keepOriginalNextHop meant Keep.
+    spec.update({"nextHopMode": "Keep"} if calico.has("nextHopMode") else {"keepOriginalNextHop": True})
+    # Without it BIRD takes a third of the hold time, which both ends agree on.
+    if session.timers.keepalive is not None and calico.has("keepaliveTime"):
+        spec["keepaliveTime"] = duration(session.timers.keepalive)
+    if session.password_key:
+        spec["password"] = {"secretKeyRef": {"name": secret_name(topology), "key": session.password_key}}
+    return spec
+
+
+def secret_name(topology: Topology) -> str:
+    """The name of the Secret with the passwords, and of the Role and RoleBinding that let calico-node read it."""
+    return f"{topology.estate}-bgp-passwords"
+
+
+def duration(seconds: int) -> str:
+    """Seconds as Go writes them, which is how Calico writes an object again: 90 is ``1m30s``."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{rest}s"
 
 
 def peer_name(topology: Topology, session: Session) -> str:
@@ -223,14 +330,14 @@ def peer_name(topology: Topology, session: Session) -> str:
     return f"{topology.estate}-{session.rack}-{session.switch}"
 
 
-def has_next_hop_mode(definition: Object | None) -> bool:
-    """Whether the BGPPeer of this CustomResourceDefinition has ``nextHopMode``; without one the newest is assumed."""
+def peer_fields(definition: Object | None) -> frozenset[str] | None:
+    """The fields in the spec of a BGPPeer by this CustomResourceDefinition; None where it does not say."""
     for version in (definition or {}).get("spec", {}).get("versions", []):
         properties = version.get("schema", {}).get("openAPIV3Schema", {}).get("properties", {})
         fields = properties.get("spec", {}).get("properties", {})
         if fields:
-            return "nextHopMode" in fields
-    return True
+            return frozenset(fields)
+    return None
 
 
 def text(value: Any) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import Object
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import USUAL_CALICO, Calico, Object
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Session, Speaker, Topology
 
 ESTABLISHED = "Established"
@@ -55,7 +55,7 @@ class Observed:
     objects: Mapping[str, Mapping[str, Object]]
     nodes: Mapping[str, Node]
     reports: Mapping[str, Report]
-    next_hop_mode: bool = True
+    calico: Calico = USUAL_CALICO
 
 
 @dataclass(frozen=True)

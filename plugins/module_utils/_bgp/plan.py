@@ -19,10 +19,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import objects
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import Object, Wanted
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import (
+    USUAL_CALICO,
+    Calico,
+    Object,
+    Wanted,
+    Write,
+)
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.observed import (
     Link,
     Node,
@@ -31,21 +38,11 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.observed imp
     reflector_links,
     switch_link,
 )
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.passwords import Passwords
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Speaker, Topology, TopologyError
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
 DEFAULT_AS = 64512
-
-
-@dataclass(frozen=True)
-class Write:
-    """One request: ``verb`` is create, patch or delete."""
-
-    verb: str
-    resource: str
-    name: str
-    body: Mapping[str, Any]
-    step: Step
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,7 @@ class Plan:
 
     stages: tuple[Write | Gate, ...]
     warnings: tuple[str, ...] = ()
+    calico: Calico = USUAL_CALICO
 
     @property
     def writes(self) -> tuple[Write, ...]:
@@ -88,26 +86,34 @@ def plan(
     nat_outgoing: bool = False,
     held_switches: Collection[str] = (),
     later_switches: Collection[str] = (),
+    passwords: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
     """The writes and gates from what is observed to the topology; raises :class:`TopologyError`.
 
+    ``passwords`` are those of the sessions with switches, by their keys (:func:`topology.passwords_of`).
     Sessions with ``held_switches`` stay as they are and are not waited for: the other end is not as the inventory says.
     So do those with ``later_switches``, whose other end changes in a later step of the same run.
     """
-    planner = _Planner(topology, observed, held_switches, later_switches)
+    planner = _Planner(topology, observed, held_switches, later_switches, passwords)
     stages = planner.towards_reflectors(nat_outgoing) if topology.reflectors else planner.towards_mesh(nat_outgoing)
-    return Plan(tuple(stages), tuple(planner.warnings))
+    return Plan(tuple(stages), tuple(planner.warnings), observed.calico)
 
 
 class _Planner:
     """The pieces of a plan; each method gives the stages of one piece."""
 
     def __init__(
-        self, topology: Topology, observed: Observed, held_switches: Collection[str], later_switches: Collection[str]
+        self,
+        topology: Topology,
+        observed: Observed,
+        held_switches: Collection[str],
+        later_switches: Collection[str],
+        passwords: Mapping[str, str],
     ) -> None:
         self.topology = topology
         self.observed = observed
         left = {*held_switches, *later_switches}
+        self.passwords = Passwords(topology, observed, passwords, left)
         self.sessions = tuple(session for session in topology.sessions if session.switch not in left)
         held = sorted({session.switch for session in topology.sessions} & set(held_switches))
         self.warnings = [
@@ -120,9 +126,8 @@ class _Planner:
         yield from self._promotions()
         if self._mesh_is_on:
             yield self._mesh(on=False)
-        # A switch that is held keeps its peer: the names of all are known, only those of the others are written.
-        open_sessions = replace(self.topology, sessions=self.sessions)
-        yield from self._ensure(objects.switch_peers(open_sessions, self.observed.next_hop_mode))
+        yield from self.passwords.changes()
+        yield from self._ensure(self._open_switch_peers())
         yield self._everything()
         yield from self._stale_peers(of_switches=True)
         yield from self._demotions()
@@ -157,6 +162,7 @@ class _Planner:
         yield from self._ensure(self._adopted(objects.pools(self.topology, nat_outgoing)))
         yield from self._configuration()
         yield from self._ensure(objects.statuses(self.topology))
+        yield from self.passwords.additions()
         self._warn_of_strangers()
 
     def _found(self, resource: str) -> Mapping[str, Object]:
@@ -211,12 +217,11 @@ class _Planner:
             yield Wanted(pool.resource, same[0]["metadata"]["name"], pool.spec, pool.exact)
 
     def _configuration(self) -> Iterator[Write]:
-        wanted = objects.configuration(self.topology)
-        there = self._found(objects.CONFIGURATIONS).get(wanted.name)
+        there = self._found(objects.CONFIGURATIONS).get("default")
+        wanted = objects.configuration(self.topology, there)
         if there is None:
             # Created with the mesh as it is without it, so that turning it off is a step of its own.
-            spec = {**wanted.spec, "nodeToNodeMeshEnabled": True}
-            yield from self._ensure([Wanted(wanted.resource, wanted.name, spec, wanted.exact)])
+            yield from self._ensure([replace(wanted, spec={**wanted.spec, "nodeToNodeMeshEnabled": True})])
             return
         number = (there.get("spec") or {}).get("asNumber")
         if (number or DEFAULT_AS) != self.topology.as_number:
@@ -381,14 +386,25 @@ class _Planner:
             if name not in kept and objects.is_ours(found, self.topology.estate):
                 yield name, found
 
+    def _open_switch_peers(self) -> list[Wanted]:
+        """A switch that is held keeps its peer: the names of all are known, only those of the others are written."""
+        return objects.switch_peers(replace(self.topology, sessions=self.sessions), self.observed.calico)
+
+    def _staying_peers(self) -> list[Object]:
+        """The peers that this plan neither writes nor deletes."""
+        written = {item.name for item in self._open_switch_peers()}
+        stale = {name for name, _found in self._stale(objects.PEERS, objects.switch_peers(self.topology))}
+        return [found for name, found in self._found(objects.PEERS).items() if name not in written | stale]
+
     def _stale_peers(self, of_switches: bool) -> Iterator[Write]:
-        wanted = objects.switch_peers(self.topology, True) if of_switches else objects.node_peers(self.topology)
+        wanted = objects.switch_peers(self.topology) if of_switches else objects.node_peers(self.topology)
         for name, found in self._stale(objects.PEERS, wanted):
             if ("peerIP" in found.get("spec", {})) == of_switches:
                 yield _deletion(objects.PEERS, name, found)
 
     def _leftovers(self) -> Iterator[Write]:
         yield from self._stale_peers(of_switches=False)
+        yield from self.passwords.removals(self._staying_peers())
         for resource, wanted in (
             (objects.FILTERS, objects.filters(self.topology)),
             (objects.STATUSES, objects.statuses(self.topology)),

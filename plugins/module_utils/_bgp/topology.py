@@ -17,7 +17,8 @@ from typing import Any
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import derive, model
 
-MIN_MAX_PREFIX = 2000
+NOTHING_ANNOUNCED = derive.Announced()
+NO_TIMERS = model.Timers()
 
 
 class TopologyError(ValueError):
@@ -36,7 +37,11 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Session:
-    """A session between a route reflector and a switch of its rack, as both ends must have it."""
+    """A session between a route reflector and a switch of its rack, as both ends must have it.
+
+    ``password_key`` is the key of its password among those of :func:`passwords_of`, empty where it has none. The
+    password itself is kept apart, so that a topology may be printed.
+    """
 
     node: str
     node_address: IPv4Address
@@ -45,6 +50,8 @@ class Session:
     switch_address: IPv4Address
     switch_as: int
     rack: str
+    timers: model.Timers = NO_TIMERS
+    password_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class Topology:
-    """Everything that speaks BGP in an estate. ``imports`` are the outside prefixes that nodes may learn."""
+    """Everything that speaks BGP in an estate.
+
+    ``imports`` are the outside prefixes that nodes may learn, ``services`` what is announced of services.
+    """
 
     estate: str
     as_number: int
@@ -67,6 +77,7 @@ class Topology:
     sessions: tuple[Session, ...]
     pools: tuple[Pool, ...]
     imports: tuple[IPv4Network, ...]
+    services: derive.Announced = NOTHING_ANNOUNCED
 
     @property
     def reflectors(self) -> tuple[Speaker, ...]:
@@ -80,34 +91,38 @@ def topology_of(estate: model.Estate) -> Topology:
     Every reflector peers with every switch of its rack, every other speaker with every reflector. Raises
     :class:`TopologyError` where the inventory lacks what that needs.
     """
-    if estate.bgp is None or estate.bgp.as_number is None:
-        raise TopologyError("estate_bgp.as is missing. Set the cluster's AS number.")
+    bgp = estate.bgp or model.Bgp()
+    as_number = _cluster_as(bgp)
     ids = derive.cluster_ids(estate)
+    reflectors = {host.name for host in derive.reflectors(estate)}
     classes = set(estate.networks.pods)
     speakers = []
     for host in estate.nodes.values():
         if host.node_class not in classes:
             continue
-        if host.is_reflector and host.name not in ids:
+        if host.name in reflectors and host.name not in ids:
             raise TopologyError(f"{host.name}: a route reflector needs a rack of estate_racks. Set the variable rack.")
-        cluster_id = ids[host.name] if host.is_reflector else None
+        cluster_id = ids[host.name] if host.name in reflectors else None
         speakers.append(Speaker(host.name, _address(host), host.rack, cluster_id))
     found = Topology(
         estate=estate.name,
-        as_number=estate.bgp.as_number,
+        as_number=as_number,
         speakers=tuple(speakers),
-        sessions=_sessions(estate, estate.bgp.as_number),
+        sessions=_sessions(estate, bgp),
         pools=tuple(Pool(p.name, p.cidr, p.block_size, p.node_selector) for p in derive.pools(estate)),
-        imports=estate.bgp.imports,
+        imports=bgp.imports,
+        services=derive.announced_services(estate),
     )
     _refuse_black_holes(found)
     return found
 
 
-def _sessions(estate: model.Estate, node_as: int) -> tuple[Session, ...]:
+def _sessions(estate: model.Estate, bgp: model.Bgp) -> tuple[Session, ...]:
+    node_as = _cluster_as(bgp)
     sessions = []
+    reflectors = derive.reflectors_by_rack(estate)
     for rack in estate.racks.values():
-        for node in derive.reflectors_in_rack(estate, rack.name):
+        for node in reflectors[rack.name]:
             for name in rack.switches:
                 switch = estate.hosts.get(name)
                 if switch is None:
@@ -119,11 +134,32 @@ def _sessions(estate: model.Estate, node_as: int) -> tuple[Session, ...]:
                         node_as=node_as,
                         switch=name,
                         switch_address=_address(switch),
-                        switch_as=_rack_as(rack),
+                        switch_as=_switch_as(estate, rack, name),
                         rack=rack.name,
+                        timers=bgp.timers,
+                        password_key=_password_key(rack, name) if derive.session_password(estate, rack) else "",
                     )
                 )
     return tuple(sessions)
+
+
+def passwords_of(estate: model.Estate) -> dict[str, str]:
+    """The passwords of the sessions with switches, by their keys.
+
+    One key a switch, so that one password can be changed after the other. Only racks and ``estate_bgp`` are looked at,
+    so an Estate with any host will do.
+    """
+    return {
+        _password_key(rack, switch): password
+        for rack in estate.racks.values()
+        for password in [derive.session_password(estate, rack)]
+        for switch in rack.switches
+        if password
+    }
+
+
+def _password_key(rack: model.Rack, switch: str) -> str:
+    return f"{rack.name}-{switch}"
 
 
 def _address(host: model.Host) -> IPv4Address:
@@ -132,15 +168,29 @@ def _address(host: model.Host) -> IPv4Address:
     return host.address
 
 
-def _rack_as(rack: model.Rack) -> int:
-    if rack.as_number is None:
-        raise TopologyError(f"estate_racks.{rack.name}.as is missing. Set the AS number of the rack's switches.")
-    return rack.as_number
+def _cluster_as(bgp: model.Bgp | None) -> int:
+    if bgp is None or bgp.as_number is None:
+        raise TopologyError("estate_bgp.as is missing. Set the cluster's AS number.")
+    return bgp.as_number
+
+
+def _switch_as(estate: model.Estate, rack: model.Rack, switch: str) -> int:
+    number = derive.switch_as(estate, rack, switch)
+    if number is None:
+        raise TopologyError(
+            f"estate_racks.{rack.name}.as is missing. Set the AS number of the rack's switches, or bgp_as of {switch}."
+        )
+    return number
 
 
 def _refuse_black_holes(found: Topology) -> None:
     """Refuse an import that holds a speaker: BIRD 1.6 then marks every pod block behind it unreachable (lab facts)."""
     for prefix in found.imports:
+        if not prefix.prefixlen:
+            raise TopologyError(
+                f"estate_bgp.import has {prefix}; nodes that learn it lose their own default gateway. Name the outside "
+                "prefixes that pods must reach."
+            )
         for speaker in found.speakers:
             if speaker.address in prefix:
                 raise TopologyError(
@@ -164,11 +214,17 @@ def as_dict(found: Topology) -> dict[str, Any]:
             for speaker in found.speakers
         ],
         "sessions": [
-            {**vars(session), "node_address": str(session.node_address), "switch_address": str(session.switch_address)}
+            {
+                **vars(session),
+                "node_address": str(session.node_address),
+                "switch_address": str(session.switch_address),
+                "timers": vars(session.timers),
+            }
             for session in found.sessions
         ],
         "pools": [{**vars(pool), "cidr": str(pool.cidr)} for pool in found.pools],
         "imports": [str(prefix) for prefix in found.imports],
+        "services": {kind: [str(prefix) for prefix in prefixes] for kind, prefixes in vars(found.services).items()},
     }
 
 
@@ -196,6 +252,8 @@ def from_dict(data: Mapping[str, Any]) -> Topology:
                     IPv4Address(entry["switch_address"]),
                     int(entry["switch_as"]),
                     str(entry["rack"]),
+                    model.Timers(**(entry.get("timers") or {})),
+                    str(entry.get("password_key") or ""),
                 )
                 for entry in data["sessions"]
             ),
@@ -209,6 +267,12 @@ def from_dict(data: Mapping[str, Any]) -> Topology:
                 for entry in data["pools"]
             ),
             imports=tuple(IPv4Network(prefix) for prefix in data["imports"]),
+            services=derive.Announced(
+                **{
+                    str(kind): tuple(IPv4Network(prefix) for prefix in prefixes)
+                    for kind, prefixes in (data.get("services") or {}).items()
+                }
+            ),
         )
     except KeyError as error:
         raise TopologyError(
@@ -223,12 +287,14 @@ def from_dict(data: Mapping[str, Any]) -> Topology:
 def switch_side(estate: model.Estate, switch: str) -> dict[str, Any]:
     """What the switch named ``switch`` needs: the options of module ``frr_bgp``.
 
-    Only the racks, the switch and the reflectors are looked at, so an Estate with only these hosts will do. Raises
-    :class:`TopologyError` for a switch that is in no rack, or in racks of different AS numbers.
+    Only the racks, the switches and the reflectors are looked at, so an Estate with only these hosts will do, or with
+    all nodes where reflectors are chosen by count. Raises :class:`TopologyError` for a switch that is in no rack, or in
+    racks of different AS numbers.
     """
-    if estate.bgp is None or estate.bgp.as_number is None:
-        raise TopologyError("estate_bgp.as is missing. Set the cluster's AS number.")
-    numbers = {_rack_as(rack): rack.name for rack in estate.racks.values() if switch in rack.switches}
+    bgp = estate.bgp or model.Bgp()
+    _cluster_as(bgp)
+    racks = [rack for rack in estate.racks.values() if switch in rack.switches]
+    numbers = {_switch_as(estate, rack, switch): rack.name for rack in racks}
     if not numbers:
         raise TopologyError(f"{switch}: no rack of estate_racks names this switch. Add it to the rack's `switches`.")
     if len(numbers) > 1:
@@ -236,18 +302,28 @@ def switch_side(estate: model.Estate, switch: str) -> dict[str, Any]:
             f"{switch}: the racks {', '.join(sorted(numbers.values()))} give it different AS numbers. "
             "Give them one `as`."
         )
-    pools = derive.pools(estate)
-    blocks = sum(2 ** (pool.block_size - pool.cidr.prefixlen) for pool in pools)
+    passwords = passwords_of(estate)
     return {
         "estate": estate.name,
         "as_number": next(iter(numbers)),
         "neighbours": [
-            {"address": str(session.node_address), "remote_as": session.node_as, "description": session.node}
-            for session in _sessions(estate, estate.bgp.as_number)
-            if session.switch == switch
+            _neighbour(session, passwords) for session in _sessions(estate, bgp) if session.switch == switch
         ],
-        "import_prefixes": [{"prefix": str(pool.cidr), "ge": pool.block_size, "le": 32} for pool in pools],
-        "export_prefixes": [{"prefix": str(prefix), "le": 32} for prefix in estate.bgp.imports],
-        # Each block once, and as many addresses borrowed from others' blocks.
-        "max_prefix": max(MIN_MAX_PREFIX, 2 * blocks),
+        "import_prefixes": [
+            *({"prefix": str(pool.cidr), "ge": pool.block_size, "le": 32} for pool in derive.pools(estate)),
+            *({"prefix": str(prefix), "le": 32} for prefix in derive.announced_services(estate).all),
+        ],
+        "export_prefixes": [{"prefix": str(prefix), "le": 32} for prefix in bgp.imports],
+        "max_prefix": derive.most_prefixes(estate),
+        "timers": bgp.timers.whole,
+    }
+
+
+def _neighbour(session: Session, passwords: Mapping[str, str]) -> dict[str, Any]:
+    password = {"password": passwords[session.password_key]} if session.password_key else {}
+    return {
+        "address": str(session.node_address),
+        "remote_as": session.node_as,
+        "description": session.node,
+        **password,
     }

@@ -24,7 +24,9 @@ The label and the annotation of a route reflector are not among them: a node bec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -51,6 +53,7 @@ LOCAL_PROXY_ADDRESS = IPv4Address("127.0.0.1")
 # Calico's default blockSize for IPv4; a node takes a second block before its first is full.
 POOL_BLOCK_SIZE = 26
 BLOCKS_PER_NODE = 2
+LEAST_MAX_PREFIX = 2000
 
 
 @dataclass(frozen=True)
@@ -109,24 +112,82 @@ def nodes_in_rack(estate: model.Estate, rack: str) -> tuple[model.Host, ...]:
     return tuple(host for host in estate.nodes.values() if host.rack == rack)
 
 
-def reflectors_in_rack(estate: model.Estate, rack: str) -> tuple[model.Host, ...]:
-    return tuple(host for host in estate.reflectors if host.rack == rack and host.is_node)
+def reflectors_by_rack(estate: model.Estate) -> dict[str, tuple[model.Host, ...]]:
+    """The route reflectors of every rack: those that the inventory names, else as many as it asks for."""
+    count = estate.bgp.reflectors_per_rack if estate.bgp is not None else 0
+    named: dict[str, list[model.Host]] = {}
+    eligible: dict[str, list[model.Host]] = {}
+    for host in estate.named_reflectors:
+        if host.is_node:
+            named.setdefault(host.rack, []).append(host)
+    for host in estate.nodes.values():
+        if host.node_class == model.BARE_METAL:
+            eligible.setdefault(host.rack, []).append(host)
+    return {rack: tuple(named.get(rack) or _chosen(eligible.get(rack, ()), count)) for rack in estate.racks}
+
+
+def reflectors(estate: model.Estate) -> tuple[model.Host, ...]:
+    """All route reflectors, named ones first; a named one may lack its rack."""
+    chosen = [host for hosts in reflectors_by_rack(estate).values() for host in hosts]
+    return tuple({host.name: host for host in (*estate.named_reflectors, *chosen)}.values())
+
+
+def _chosen(hosts: Iterable[model.Host], count: int) -> list[model.Host]:
+    """The first ``count`` of a rack's hosts: no control plane while there is another host, then as few as can be of one
+    failure domain, then in the order of their names.
+
+    It depends on nothing but the inventory, and a host that is added behind the others changes nothing.
+    """
+    left = list(hosts)
+    chosen: list[model.Host] = []
+    while left and len(chosen) < count:
+        taken = Counter(failure_domain(host) for host in chosen)
+        best = min(left, key=lambda host: (host.is_control_plane, taken[failure_domain(host)], _by_number(host.name)))
+        chosen.append(best)
+        left.remove(best)
+    return chosen
+
+
+def failure_domain(host: model.Host) -> str:
+    """What fails as a whole: the zone that the inventory gives the host, else its rack."""
+    return host.labels.get(ZONE_LABEL) or host.rack
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """A sort key by which w2 comes before w10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def rack_cluster_id(estate: model.Estate, rack: str) -> IPv4Address:
-    """The default cluster id of the reflectors of ``rack``: 244.0.0.n, n its place among the sorted rack names.
+    """The cluster id of the reflectors of ``rack``: its own, else 244.0.0.n, n its place among the sorted rack names.
 
     One id a rack: reflectors of one rack serve the same clients. 244.0.0.0/8 is reserved and so cannot be a node's
     address. Raises ValueError for an unknown rack.
     """
+    chosen = estate.racks[rack].cluster_id if rack in estate.racks else None
+    if chosen is not None:
+        return chosen
     place = sorted(estate.racks).index(rack) + 1
     return IPv4Address("244.0.0.0") + place
+
+
+def switch_as(estate: model.Estate, rack: model.Rack, switch: str) -> int | None:
+    """The AS of a switch of ``rack``: its own, else the rack's."""
+    host = estate.hosts.get(switch)
+    if host is not None and host.bgp_as is not None:
+        return host.bgp_as
+    return rack.as_number
+
+
+def session_password(estate: model.Estate, rack: model.Rack) -> str:
+    """The password of the sessions with the switches of ``rack``; empty for none."""
+    return rack.password or (estate.bgp.password if estate.bgp is not None else "")
 
 
 def cluster_ids(estate: model.Estate) -> dict[str, IPv4Address]:
     """The route reflector cluster id of every reflector that has one: its own, else that of its rack."""
     found: dict[str, IPv4Address] = {}
-    for host in estate.reflectors:
+    for host in reflectors(estate):
         if host.cluster_id is not None:
             found[host.name] = host.cluster_id
         elif host.rack in estate.racks:
@@ -143,8 +204,9 @@ def node_labels(estate: model.Estate, host: model.Host) -> dict[str, str]:
         ours[EXTERNAL_LABEL] = "true"
     elif estate.cloud is not None:
         ours[WITHOUT_TERWAY_LABEL] = "true"
-    zone = {ZONE_LABEL: host.rack} if host.rack else {}
-    return {**zone, **host.labels, **ours}
+    domain = failure_domain(host)
+    zone = {ZONE_LABEL: domain} if domain else {}
+    return {**host.labels, **zone, **ours}
 
 
 def trait_labels(host: model.Host) -> dict[str, str]:
@@ -189,6 +251,48 @@ def pools(estate: model.Estate) -> tuple[Pool, ...]:
             node_selector=f"{NODE_CLASS_LABEL} == '{node_class}'",
         )
         for node_class, cidr in sorted(estate.networks.pods.items())
+    )
+
+
+def least_prefixes(estate: model.Estate) -> int:
+    """How many prefixes each reflector announces once every node has the blocks that it takes."""
+    blocks = sum(BLOCKS_PER_NODE for host in estate.nodes.values() if host.node_class in estate.networks.pods)
+    return blocks + len(announced_services(estate).all)
+
+
+def most_prefixes(estate: model.Estate) -> int:
+    """How many prefixes a switch takes from one reflector: the given limit, else what the address plan can make."""
+    if estate.bgp is not None and estate.bgp.max_prefix is not None:
+        return estate.bgp.max_prefix
+    blocks: int = sum(2 ** (pool.block_size - pool.cidr.prefixlen) for pool in pools(estate))
+    services = announced_services(estate)
+    single = sum(network.num_addresses for network in (*services.external_ips, *services.load_balancer_ips))
+    # Each block once, and as many addresses borrowed from others' blocks; services that are local to their nodes are
+    # announced address by address.
+    return max(LEAST_MAX_PREFIX, 2 * blocks + len(services.all) + single)
+
+
+@dataclass(frozen=True)
+class Announced:
+    """The networks of services that are announced to the switches, by Calico's kinds."""
+
+    cluster_ips: tuple[IPv4Network, ...] = ()
+    external_ips: tuple[IPv4Network, ...] = ()
+    load_balancer_ips: tuple[IPv4Network, ...] = ()
+
+    @property
+    def all(self) -> tuple[IPv4Network, ...]:
+        return (*self.cluster_ips, *self.external_ips, *self.load_balancer_ips)
+
+
+def announced_services(estate: model.Estate) -> Announced:
+    """What the inventory announces of services."""
+    services = estate.bgp.services if estate.bgp is not None else None
+    if services is None:
+        return Announced()
+    cluster_ips = estate.networks.services if services.cluster_ips else None
+    return Announced(
+        (cluster_ips,) if cluster_ips is not None else (), services.external_ips, services.load_balancer_ips
     )
 
 

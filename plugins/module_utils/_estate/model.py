@@ -26,6 +26,7 @@ CLOUD_VMS_GROUP = "cloud_vms"
 REFLECTORS_GROUP = "route_reflectors"
 GPU_GROUP = "gpu"
 SWITCHES_GROUP = "switches"
+NODE_GROUPS = (KUBERNETES_GROUP, CONTROL_PLANE_GROUP, WORKERS_GROUP)
 GROUPS = (
     CONTROL_PLANE_GROUP,
     WORKERS_GROUP,
@@ -85,10 +86,10 @@ class NodeTraits:
 class Host:
     """A machine: a node of the cluster, or a switch.
 
-    ``address`` is ``ansible_host`` (the node's InternalIP, the switch's BGP address). ``groups`` holds only the groups
-    that this collection knows. ``node_class`` is empty for what is no node, and ``class_is_assumed`` where neither
-    variable nor group names it. ``labels``, ``annotations`` and ``taints``
-    are those of the inventory; :mod:`derive` adds ours.
+    ``address`` is ``ansible_host`` (the node's InternalIP, the switch's BGP address), ``bgp_as`` a switch's own AS.
+    ``groups`` holds only the groups that this collection knows. ``node_class`` is empty for what is no node, and
+    ``class_is_assumed`` where neither variable nor group names it. ``labels``, ``annotations`` and ``taints`` are those
+    of the inventory; :mod:`derive` adds ours.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Host:
     taints: tuple[Taint, ...] = ()
     traits: NodeTraits = NodeTraits()
     cluster_id: IPv4Address | None = None
+    bgp_as: int | None = None
     kubelet_version: Version | None = None
     containerd_version: Version | None = None
 
@@ -116,26 +118,28 @@ class Host:
     @property
     def is_node(self) -> bool:
         """True for a host that is, or is to become, a Kubernetes node."""
-        return bool(self.groups & {KUBERNETES_GROUP, CONTROL_PLANE_GROUP, WORKERS_GROUP})
+        return not self.groups.isdisjoint(NODE_GROUPS)
 
     @property
     def is_switch(self) -> bool:
         return SWITCHES_GROUP in self.groups
 
-    @property
-    def is_reflector(self) -> bool:
-        return REFLECTORS_GROUP in self.groups
-
 
 @dataclass(frozen=True)
 class Rack:
-    """A rack: one layer-2 segment behind its switches. ``as_number`` is the AS of its switches."""
+    """A rack: one layer-2 segment behind its switches.
+
+    ``as_number`` is the AS of those of its switches that have none of their own, ``cluster_id`` that of its reflectors.
+    ``password`` is that of the sessions with its switches, empty where the estate's holds.
+    """
 
     name: str
     subnet: IPv4Network | None = None
     switches: tuple[str, ...] = ()
     as_number: int | None = None
     gateway: IPv4Address | None = None
+    cluster_id: IPv4Address | None = None
+    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -148,11 +152,47 @@ class Networks:
 
 
 @dataclass(frozen=True)
+class Timers:
+    """The timers of sessions with switches, in seconds; None where the inventory leaves one to us."""
+
+    keepalive: int | None = None
+    hold: int | None = None
+    connect: int | None = None
+
+    @property
+    def whole(self) -> dict[str, int]:
+        """Every timer, with our choice for those that are not given."""
+        return {name: getattr(self, name) or usual for name, usual in USUAL_TIMERS.items()}
+
+
+@dataclass(frozen=True)
+class Services:
+    """The services' addresses that are announced to the switches; ``cluster_ips`` means estate_networks.services."""
+
+    cluster_ips: bool = False
+    external_ips: tuple[IPv4Network, ...] = ()
+    load_balancer_ips: tuple[IPv4Network, ...] = ()
+
+
+USUAL_TIMERS: Mapping[str, int] = {"keepalive": 10, "hold": 30, "connect": 10}
+
+
+@dataclass(frozen=True)
 class Bgp:
-    """The cluster's side of BGP: its AS, and the outside prefixes that nodes may learn from the switches."""
+    """The cluster's side of BGP: its AS, and the outside prefixes that nodes may learn from the switches.
+
+    ``max_prefix`` is how many prefixes a switch takes from one reflector, ``password`` that of all sessions with
+    switches. ``services`` is None where the inventory does not say what is announced of them, ``reflectors_per_rack``
+    how many are chosen in a rack that names none, 0 for no choice.
+    """
 
     as_number: int | None = None
     imports: tuple[IPv4Network, ...] = ()
+    timers: Timers = Timers()
+    max_prefix: int | None = None
+    password: str = field(default="", repr=False)
+    services: Services | None = None
+    reflectors_per_rack: int = 0
 
 
 @dataclass(frozen=True)
@@ -222,7 +262,8 @@ class Estate:
         return self._members(CONTROL_PLANE_GROUP)
 
     @property
-    def reflectors(self) -> tuple[Host, ...]:
+    def named_reflectors(self) -> tuple[Host, ...]:
+        """The members of the group; :func:`derive.reflectors` has those too that are chosen by count."""
         return self._members(REFLECTORS_GROUP)
 
     @property

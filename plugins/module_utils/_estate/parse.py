@@ -9,7 +9,7 @@ This module knows types and names; what is readable but wrong is the business of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from ipaddress import IPv4Network
@@ -45,6 +45,7 @@ READING_CODES: Mapping[str, str] = {
     "ES016-not-a-string": "Kubernetes refuses labels and annotations that are not strings",
     "ES017-not-an-as-number": "AS numbers are written as plain integers; 1.10 in YAML is the number 1.1",
     "ES018-not-a-taint": "a taint is a mapping of key, value and effect",
+    "ES019-not-a-number": "timers and limits are whole numbers, each within what routers take",
 }
 
 ESTATE_VARIABLES: tuple[str, ...] = (
@@ -75,6 +76,7 @@ _OWN_HOST_VARIABLES = (
     "node_annotations",
     "node_taints",
     "route_reflector_cluster_id",
+    "bgp_as",
     *(f"node_{trait}" for trait in _TRAITS),
 )
 # Variables of roles; the roles' argument specifications know their neighbours.
@@ -95,6 +97,11 @@ _OTHER_NAMES: Mapping[str, str] = {
     "node_rack": "rack",
 }
 _MISSPELT_CUTOFF = 0.84
+_BGP_KEYS = ("as", "import", "timers", "max_prefix", "password", "reflectors_per_rack", "services")
+_RACK_KEYS = ("subnet", "switches", "as", "gateway", "cluster_id", "password")
+_MOST_REFLECTORS = 16
+_LONGEST_TIMER = 65535
+_MOST_PREFIXES = 4294967295
 _ABSENT = object()
 
 
@@ -142,7 +149,8 @@ def parse(
             "Define what it refers to, or correct the expression; a vaulted value needs its vault password.",
         )
     estate_wide = _estate_wide(reader, ours, lost)
-    racks = _racks(reader, estate_wide.get("estate_racks"))
+    with_as = {str(name) for name, variables in ours.items() if variables.get("bgp_as") is not None}
+    racks = _racks(reader, estate_wide.get("estate_racks"), with_as)
     estate = model.Estate(
         name=reader.text("", "estate_name", estate_wide.get("estate_name")) or "",
         kubernetes_version=reader.version(
@@ -251,30 +259,61 @@ def _bgp(reader: Reader, value: Any) -> model.Bgp | None:
     if value is None:
         return None
     raw = reader.mapping("", "estate_bgp", value)
-    reader.keys("", "estate_bgp", raw, ("as", "import"), ("as",))
+    reader.keys("", "estate_bgp", raw, _BGP_KEYS, ("as",))
     return model.Bgp(
-        as_number=reader.as_number("estate_bgp.as", raw.get("as")),
+        as_number=reader.as_number("", "estate_bgp.as", raw.get("as")),
         imports=_network_list(reader, "estate_bgp.import", raw.get("import")),
+        timers=_timers(reader, "estate_bgp.timers", raw.get("timers")),
+        max_prefix=reader.integer("estate_bgp.max_prefix", raw.get("max_prefix"), 1, _MOST_PREFIXES),
+        password=reader.secret("estate_bgp.password", raw.get("password")),
+        services=_services(reader, "estate_bgp.services", raw.get("services")),
+        reflectors_per_rack=reader.integer(
+            "estate_bgp.reflectors_per_rack", raw.get("reflectors_per_rack"), 0, _MOST_REFLECTORS
+        )
+        or 0,
     )
 
 
-def _racks(reader: Reader, value: Any) -> dict[str, model.Rack]:
+def _services(reader: Reader, variable: str, value: Any) -> model.Services | None:
+    if value is None:
+        return None
+    raw = reader.mapping("", variable, value)
+    reader.keys("", variable, raw, ("cluster_ips", "external_ips", "load_balancer_ips"))
+    return model.Services(
+        cluster_ips=reader.boolean(f"{variable}.cluster_ips", raw.get("cluster_ips")),
+        external_ips=_network_list(reader, f"{variable}.external_ips", raw.get("external_ips")),
+        load_balancer_ips=_network_list(reader, f"{variable}.load_balancer_ips", raw.get("load_balancer_ips")),
+    )
+
+
+def _timers(reader: Reader, variable: str, value: Any) -> model.Timers:
+    raw = reader.mapping("", variable, value)
+    reader.keys("", variable, raw, tuple(model.USUAL_TIMERS))
+    return model.Timers(
+        **{name: reader.integer(f"{variable}.{name}", raw.get(name), 1, _LONGEST_TIMER) for name in model.USUAL_TIMERS}
+    )
+
+
+def _racks(reader: Reader, value: Any, with_as: Collection[str]) -> dict[str, model.Rack]:
+    """The racks; ``with_as`` names the switches that have an AS of their own."""
     racks: dict[str, model.Rack] = {}
     for name, item in sorted(reader.mapping("", "estate_racks", value).items()):
         variable = f"estate_racks.{name}"
         raw = reader.mapping("", variable, {} if item is None else item)
-        required = ("subnet", "as") if raw.get("switches") else ("subnet",)
-        reader.keys("", variable, raw, ("subnet", "switches", "as", "gateway"), required)
-        switches = (
+        switches = [
             reader.text("", f"{variable}.switches[{index}]", switch)
             for index, switch in enumerate(reader.sequence("", f"{variable}.switches", raw.get("switches")))
-        )
+        ]
+        required = ("subnet", "as") if any(switch not in with_as for switch in switches) else ("subnet",)
+        reader.keys("", variable, raw, _RACK_KEYS, required)
         racks[name] = model.Rack(
             name=name,
             subnet=reader.network("", f"{variable}.subnet", raw.get("subnet")),
             switches=tuple(switch for switch in switches if switch),
-            as_number=reader.as_number(f"{variable}.as", raw.get("as")),
+            as_number=reader.as_number("", f"{variable}.as", raw.get("as")),
             gateway=reader.address("", f"{variable}.gateway", raw.get("gateway")),
+            cluster_id=reader.address("", f"{variable}.cluster_id", raw.get("cluster_id")),
+            password=reader.secret(f"{variable}.password", raw.get("password")),
         )
     return racks
 
@@ -377,6 +416,7 @@ def _host(
             **{trait: reader.text(name, f"node_{trait}", variables.get(f"node_{trait}")) or "" for trait in _TRAITS}
         ),
         cluster_id=reader.address(name, "route_reflector_cluster_id", variables.get("route_reflector_cluster_id")),
+        bgp_as=reader.as_number(name, "bgp_as", variables.get("bgp_as")),
         kubelet_version=reader.version(
             name, "kubernetes_node_version", variables.get("kubernetes_node_version"), "1.36.3"
         ),

@@ -53,6 +53,21 @@ class Reader:
             return None
         return str(value)
 
+    def secret(self, variable: str, value: Any) -> str:
+        """A text that no finding repeats; empty where there is none."""
+        if value is None:
+            return ""
+        if isinstance(value, str) and value:
+            return str(value)
+        self.report(
+            "ES003-wrong-type",
+            "",
+            variable,
+            "its value, which is not shown, is not a non-empty string.",
+            "Write a string; quote what looks like a number.",
+        )
+        return ""
+
     def keys(
         self, host: str, variable: str, value: Mapping[str, Any], known: Sequence[str], required: Sequence[str] = ()
     ) -> None:
@@ -173,7 +188,27 @@ class Reader:
         )
         return ""
 
-    def as_number(self, variable: str, value: Any) -> int | None:
+    def integer(self, variable: str, value: Any, low: int, high: int) -> int | None:
+        if value is None:
+            return None
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return int(value)
+        self.report(
+            "ES019-not-a-number",
+            "",
+            variable,
+            f"{shown(value)} is not a whole number from {low} to {high}.",
+            "Write such a number, without quotes.",
+        )
+        return None
+
+    def boolean(self, variable: str, value: Any) -> bool:
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        self._wrong_type("", variable, value, "true or false")
+        return False
+
+    def as_number(self, host: str, variable: str, value: Any) -> int | None:
         if value is None:
             return None
         if isinstance(value, int) and not isinstance(value, bool):
@@ -182,7 +217,7 @@ class Reader:
             return int(value)
         self.report(
             "ES017-not-an-as-number",
-            "",
+            host,
             variable,
             f"{value!r} is not an AS number.",
             "Write it as a plain integer (asplain): AS 1.10 is 65546.",

@@ -19,6 +19,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules imp
     membership,
     nodes,
     ranges,
+    sessions,
     site,
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._registry import RULES, Rule
@@ -35,6 +36,7 @@ __all__ = [
     "membership",
     "nodes",
     "ranges",
+    "sessions",
     "site",
     "why",
 ]

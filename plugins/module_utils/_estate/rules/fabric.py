@@ -36,19 +36,19 @@ _PRIVATE_AS = (range(64512, 65535), range(4200000000, _LARGEST_AS))
 
 @rule("ES401-as-out-of-range", ERROR, "BGP has 32 bits for it", _AS_NUMBERS)
 def as_out_of_range(estate: model.Estate) -> Iterator[Problem]:
-    for variable, number in _as_numbers(estate):
+    for host, variable, number in _as_numbers(estate):
         if not 0 <= number <= _LARGEST_AS:
             yield Problem(
-                "", variable, f"{number} is no AS number.", "Use a private one: 64512-65534 or 4200000000-4294967294."
+                host, variable, f"{number} is no AS number.", "Use a private one: 64512-65534 or 4200000000-4294967294."
             )
 
 
 @rule("ES402-as-reserved", ERROR, "routers refuse it or treat it specially", _AS_NUMBERS)
 def as_reserved(estate: model.Estate) -> Iterator[Problem]:
-    for variable, number in _as_numbers(estate):
+    for host, variable, number in _as_numbers(estate):
         if number in _RESERVED_AS:
             yield Problem(
-                "",
+                host,
                 variable,
                 f"AS {number} {_RESERVED_AS[number]}.",
                 "Use a private one: 64512-65534 or 4200000000-4294967294.",
@@ -62,24 +62,24 @@ def as_reserved(estate: model.Estate) -> Iterator[Problem]:
     _REFLECTION,
 )
 def as_clash(estate: model.Estate) -> Iterator[Problem]:
-    for rack in estate.racks.values():
-        if estate.bgp is not None and rack.as_number is not None and rack.as_number == estate.bgp.as_number:
+    for host, variable, number in _switch_as_numbers(estate):
+        if estate.bgp is not None and number == estate.bgp.as_number:
             yield Problem(
-                "",
-                f"estate_racks.{rack.name}.as",
-                f"AS {rack.as_number} is the cluster's own (estate_bgp.as).",
-                "Give the rack's switches, or the cluster, another AS.",
+                host,
+                variable,
+                f"AS {number} is the cluster's own (estate_bgp.as).",
+                "Give the switch, or the cluster, another AS.",
             )
 
 
 @rule("ES404-as-not-private", WARNING, "a public AS number is somebody's, a documentation one nobody's", _AS_NUMBERS)
 def as_not_private(estate: model.Estate) -> Iterator[Problem]:
-    for variable, number in _as_numbers(estate):
+    for host, variable, number in _as_numbers(estate):
         if number in _RESERVED_AS or not 0 <= number <= _LARGEST_AS or any(number in known for known in _PRIVATE_AS):
             continue
         kind = "for documentation" if any(number in known for known in _DOCUMENTATION_AS) else "public"
         yield Problem(
-            "",
+            host,
             variable,
             f"AS {number} is {kind}.",
             "Use a private one (64512-65534 or 4200000000-4294967294), unless it is your own.",
@@ -95,31 +95,42 @@ def as_not_private(estate: model.Estate) -> Iterator[Problem]:
 def as_shared_by_racks(estate: model.Estate) -> Iterator[Problem]:
     first: dict[int, str] = {}
     for rack in estate.racks.values():
-        if rack.as_number is None:
-            continue
-        if rack.as_number in first:
+        numbers = {derive.switch_as(estate, rack, name): name for name in rack.switches} or {rack.as_number: ""}
+        for number, switch in numbers.items():
+            if number is None:
+                continue
+            own = switch in estate.hosts and estate.hosts[switch].bgp_as is not None
+            if first.setdefault(number, rack.name) != rack.name:
+                yield Problem(
+                    switch if own else "",
+                    "bgp_as" if own else f"estate_racks.{rack.name}.as",
+                    f"AS {number} is that of rack {first[number]} too.",
+                    "Give each rack an AS of its own, unless the switches allow their own AS in paths.",
+                )
+
+
+@rule("ES406-as-without-switch", WARNING, "the variable has no effect", _REFLECTION)
+def as_without_switch(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.hosts.values():
+        if host.bgp_as is not None and not host.is_switch:
             yield Problem(
-                "",
-                f"estate_racks.{rack.name}.as",
-                f"AS {rack.as_number} is that of rack {first[rack.as_number]} too.",
-                "Give each rack an AS of its own, unless the switches allow their own AS in paths.",
+                host.name,
+                "bgp_as",
+                "it is set, but the host is not in group switches.",
+                "Nodes have the AS of estate_bgp.as: remove the variable, or put the host into switches.",
             )
-        first.setdefault(rack.as_number, rack.name)
 
 
 @rule("ES411-rack-without-reflector", ERROR, "its switch would learn no pod routes from its own rack", _REFLECTION)
 def rack_without_reflector(estate: model.Estate) -> Iterator[Problem]:
+    reflectors = derive.reflectors_by_rack(estate)
     for rack in estate.racks.values():
-        if (
-            rack.switches
-            and derive.nodes_in_rack(estate, rack.name)
-            and not derive.reflectors_in_rack(estate, rack.name)
-        ):
+        if rack.switches and derive.nodes_in_rack(estate, rack.name) and not reflectors[rack.name]:
             yield Problem(
                 "",
                 f"estate_racks.{rack.name}",
                 f"rack {rack.name} has switches and nodes but no route reflector.",
-                "Put a node of the rack into group route_reflectors.",
+                "Put a node of the rack into group route_reflectors, or set estate_bgp.reflectors_per_rack.",
             )
 
 
@@ -186,7 +197,9 @@ def switch_without_rack(estate: model.Estate) -> Iterator[Problem]:
 
 @rule("ES416-bgp-missing", ERROR, "switches need the cluster's AS to peer with it", _REFLECTION)
 def bgp_missing(estate: model.Estate) -> Iterator[Problem]:
-    if estate.bgp is None and (estate.switches or estate.reflectors or any(r.switches for r in estate.racks.values())):
+    if estate.bgp is None and (
+        estate.switches or estate.named_reflectors or any(r.switches for r in estate.racks.values())
+    ):
         yield Problem(
             "", "estate_bgp", "there are switches or route reflectors, but estate_bgp is not set.", "Set estate_bgp.as."
         )
@@ -194,20 +207,35 @@ def bgp_missing(estate: model.Estate) -> Iterator[Problem]:
 
 @rule("ES417-single-reflector", WARNING, "without the node-to-node mesh, its failure stops all routing", _REFLECTION)
 def single_reflector(estate: model.Estate) -> Iterator[Problem]:
-    if len(estate.reflectors) == 1 and len(estate.nodes) > 1:
+    reflectors = derive.reflectors(estate)
+    if len(reflectors) == 1 and len(estate.nodes) > 1:
         yield Problem(
-            estate.reflectors[0].name,
+            reflectors[0].name,
             "groups.route_reflectors",
             "it is the only route reflector.",
-            "Make another node a route reflector.",
+            "Put another node into the group, or set estate_bgp.reflectors_per_rack to 2.",
         )
+
+
+@rule("ES419-rack-short-of-reflectors", WARNING, "the rack has less to lose than was meant", _REFLECTION)
+def rack_short_of_reflectors(estate: model.Estate) -> Iterator[Problem]:
+    wanted = estate.bgp.reflectors_per_rack if estate.bgp is not None else 0
+    named = {host.rack for host in estate.named_reflectors}
+    for rack, hosts in derive.reflectors_by_rack(estate).items():
+        if rack not in named and len(hosts) < wanted and derive.nodes_in_rack(estate, rack):
+            yield Problem(
+                "",
+                "estate_bgp.reflectors_per_rack",
+                f"it asks for {wanted}, and rack {rack} has {len(hosts)} bare-metal nodes.",
+                "Add nodes to the rack, or ask for fewer.",
+            )
 
 
 @rule(
     "ES418-reflector-in-cloud", ERROR, "cloud VMs are not on the BGP network", "Alibaba Cloud ACK One: hybrid networks"
 )
 def reflector_in_cloud(estate: model.Estate) -> Iterator[Problem]:
-    for host in estate.reflectors:
+    for host in estate.named_reflectors:
         if host.node_class == model.CLOUD_VM:
             yield Problem(
                 host.name,
@@ -245,7 +273,7 @@ def import_default_route(estate: model.Estate) -> Iterator[Problem]:
 
 @rule("ES423-import-holds-cluster-range", ERROR, "outside routes would compete with the cluster's own", _FILTERING)
 def import_holds_cluster_range(estate: model.Estate) -> Iterator[Problem]:
-    holders = [r for r in ranges.plan(estate) if r.variable.startswith("estate_networks.")]
+    holders = [r for r in ranges.plan(estate) if r.variable.startswith(("estate_networks.", "estate_bgp.services."))]
     for variable, network in _imports(estate):
         for held in holders:
             if network.prefixlen and network.overlaps(held.network):
@@ -272,45 +300,62 @@ def cluster_id_in_two_racks(estate: model.Estate) -> Iterator[Problem]:
         host = estate.hosts[name]
         other = first.setdefault(cluster_id, host)
         if other.rack != host.rack:
+            # Name the one whose id was chosen by hand: a derived id follows from its rack.
+            where, variable = (
+                _chosen_cluster_id(estate, host) or _chosen_cluster_id(estate, other) or ("", "estate_racks")
+            )
             yield Problem(
-                # Name the one whose id was chosen by hand: a derived id follows from its rack.
-                host.name if host.cluster_id is not None else other.name,
-                "route_reflector_cluster_id",
+                where,
+                variable,
                 f"{cluster_id} is the cluster id of {other.name} in {other.rack} and of {host.name} in {host.rack}.",
                 "Leave the variable out to have one id a rack, or choose another.",
             )
 
 
+def _chosen_cluster_id(estate: model.Estate, host: model.Host) -> tuple[str, str] | None:
+    """Host and variable that give the reflector its cluster id; None where it is derived."""
+    if host.cluster_id is not None:
+        return host.name, "route_reflector_cluster_id"
+    rack = estate.racks.get(host.rack)
+    return ("", f"estate_racks.{rack.name}.cluster_id") if rack is not None and rack.cluster_id is not None else None
+
+
 @rule("ES432-cluster-id-zero", ERROR, "it means 'no cluster' and Calico ignores it", "RFC 4456, 7")
 def cluster_id_zero(estate: model.Estate) -> Iterator[Problem]:
-    for host in estate.hosts.values():
-        if host.cluster_id is not None and int(host.cluster_id) == 0:
-            yield Problem(
-                host.name,
-                "route_reflector_cluster_id",
-                "0.0.0.0 is no cluster id.",
-                "Leave it out, or use 244.0.0.1 and so on.",
-            )
+    given = [(host.name, "route_reflector_cluster_id", host.cluster_id) for host in estate.hosts.values()]
+    given += [("", f"estate_racks.{rack.name}.cluster_id", rack.cluster_id) for rack in estate.racks.values()]
+    for host, variable, cluster_id in given:
+        if cluster_id is not None and int(cluster_id) == 0:
+            yield Problem(host, variable, "0.0.0.0 is no cluster id.", "Leave it out, or use 244.0.0.1 and so on.")
 
 
 @rule("ES433-cluster-id-without-reflector", WARNING, "the variable has no effect", _REFLECTION)
 def cluster_id_without_reflector(estate: model.Estate) -> Iterator[Problem]:
+    reflectors = {host.name for host in derive.reflectors(estate)}
     for host in estate.hosts.values():
-        if host.cluster_id is not None and not host.is_reflector:
+        if host.cluster_id is not None and host.name not in reflectors:
             yield Problem(
                 host.name,
                 "route_reflector_cluster_id",
-                "it is set, but the host is not in group route_reflectors.",
+                "it is set, but the host is no route reflector.",
                 "Put the host into route_reflectors, or remove the variable.",
             )
 
 
-def _as_numbers(estate: model.Estate) -> Iterator[tuple[str, int]]:
+def _as_numbers(estate: model.Estate) -> Iterator[tuple[str, str, int]]:
+    """Host, variable and number of every AS."""
     if estate.bgp is not None and estate.bgp.as_number is not None:
-        yield "estate_bgp.as", estate.bgp.as_number
+        yield "", "estate_bgp.as", estate.bgp.as_number
+    yield from _switch_as_numbers(estate)
+
+
+def _switch_as_numbers(estate: model.Estate) -> Iterator[tuple[str, str, int]]:
     for rack in estate.racks.values():
         if rack.as_number is not None:
-            yield f"estate_racks.{rack.name}.as", rack.as_number
+            yield "", f"estate_racks.{rack.name}.as", rack.as_number
+    for host in estate.switches:
+        if host.bgp_as is not None:
+            yield host.name, "bgp_as", host.bgp_as
 
 
 def _imports(estate: model.Estate) -> Iterator[tuple[str, IPv4Network]]:

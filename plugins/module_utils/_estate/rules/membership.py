@@ -204,7 +204,7 @@ def node_without_class(estate: model.Estate) -> Iterator[Problem]:
     "ES114-reflector-is-no-node", ERROR, "a route reflector is a Calico node with a label", "Calico: route reflectors"
 )
 def reflector_is_no_node(estate: model.Estate) -> Iterator[Problem]:
-    for host in estate.reflectors:
+    for host in estate.named_reflectors:
         if not host.is_node:
             yield Problem(
                 host.name,

@@ -49,6 +49,7 @@ def plan(estate: model.Estate) -> tuple[Range, ...]:
     found = [Range(f"estate_networks.pods.{name}", network) for name, network in estate.networks.pods.items()]
     if estate.networks.services is not None:
         found.append(Range("estate_networks.services", estate.networks.services))
+    found += announced(estate)
     found += [Range(f"estate_racks.{r.name}.subnet", r.subnet) for r in estate.racks.values() if r.subnet is not None]
     cloud = estate.cloud
     if cloud is not None:
@@ -61,6 +62,21 @@ def plan(estate: model.Estate) -> tuple[Range, ...]:
                 if vswitch.cidr is not None
             ]
     return tuple(found)
+
+
+def announced(estate: model.Estate) -> list[Range]:
+    """The ranges from which services take addresses that are announced, but for the cluster's own."""
+    services = estate.bgp.services if estate.bgp is not None else None
+    if services is None:
+        return []
+    return [
+        Range(f"estate_bgp.services.{kind}[{index}]", network)
+        for kind, networks in (
+            ("external_ips", services.external_ips),
+            ("load_balancer_ips", services.load_balancer_ips),
+        )
+        for index, network in enumerate(networks)
+    ]
 
 
 @rule("ES301-ranges-overlap", ERROR, "packets for one range would be taken for the other's", _PLAN)
@@ -76,7 +92,7 @@ def ranges_overlap(estate: model.Estate) -> Iterator[Problem]:
             "",
             inner.variable,
             f"{inner.network} {relation} {outer.network} ({outer.variable}).",
-            "Move one of the two; pod, service, rack, VPC and reserved ranges are disjoint.",
+            "Move one of the two; pod, service, announced, rack, VPC and reserved ranges are disjoint.",
         )
 
 
@@ -112,7 +128,9 @@ def special_range(estate: model.Estate) -> Iterator[Problem]:
 
 @rule("ES303-public-range", WARNING, "the real owner of the addresses could not be reached", "RFC 1918")
 def public_range(estate: model.Estate) -> Iterator[Problem]:
-    for ours in plan(estate):
+    # Services are announced with public addresses just so that the world reaches them.
+    services = announced(estate)
+    for ours in [planned for planned in plan(estate) if planned not in services]:
         special = any(ours.network.overlaps(network) for network, _meaning in SPECIAL_RANGES)
         if not special and not any(ours.network.subnet_of(private) for private in _PRIVATE):
             yield Problem(

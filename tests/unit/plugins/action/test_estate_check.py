@@ -261,8 +261,41 @@ BROKEN = {
     ),
     "one cluster id for two racks": Broken(
         THREE,
-        [(HOSTS, "        node-c1:\n", "        node-c1: {route_reflector_cluster_id: 244.0.0.1}\n")],
+        [(HOSTS, "        node-c1:\n", "        node-c1: {route_reflector_cluster_id: 244.0.0.11}\n")],
         {("ES431", "node-c1")},
+    ),
+    "one cluster id given to two racks": Broken(
+        THREE, [(ESTATE, "cluster_id: 244.0.0.12", "cluster_id: 244.0.0.11")], {("ES431", "")}
+    ),
+    "a switch in the cluster's AS": Broken(
+        THREE, [(HOSTS, "172.28.20.1}", "172.28.20.1, bgp_as: 4200000100}")], {("ES403", "leaf-b")}
+    ),
+    "a switch in the AS of another rack": Broken(
+        THREE, [(HOSTS, "172.28.20.1}", "172.28.20.1, bgp_as: 4200010001}")], {("ES405", "leaf-b")}
+    ),
+    "an AS for a node": Broken(
+        LAB, [(HOSTS, "10.20.1.21, rack", "10.20.1.21, bgp_as: 64999, rack")], {("ES406", "w1")}
+    ),
+    "three reflectors where there are two hosts": Broken(
+        THREE,
+        [(HOSTS, "        node-b1:\n", ""), (ESTATE, "  max_prefix: 4000\n", "  reflectors_per_rack: 3\n")],
+        {("ES419", "")},
+    ),
+    "a hold time of two keepalives": Broken(THREE, [(ESTATE, "hold: 9", "hold: 6")], {("ES441", "")}),
+    "a timer with its unit": Broken(THREE, [(ESTATE, "hold: 9", "hold: 9s")], {("ES019", "")}),
+    "no timer of ours": Broken(THREE, [(ESTATE, "hold: 9", "holdtime: 9")], {("ES005", "")}),
+    "a limit below what is announced": Broken(THREE, [(ESTATE, "max_prefix: 4000", "max_prefix: 8")], {("ES442", "")}),
+    "a BGP password in clear": Broken(
+        LAB, [(ESTATE, "as: 64512\n", "as: 64512\n  password: s3cret\n")], {("ES621", "")}
+    ),
+    "a BGP password with a blank": Broken(
+        LAB,
+        [(ESTATE, "as: 64512\n", "as: 64512\n  password: \"{{ 's3 cret' }}\"\n")],
+        {("ES443", "")},
+    ),
+    "load balancers among the nodes": Broken(THREE, [(ESTATE, "172.29.0.0/24", "172.28.10.0/24")], {("ES301", "")}),
+    "the cluster's services, as a word": Broken(
+        THREE, [(ESTATE, "    load_balancer_ips:", "    cluster_ips: all\n    load_balancer_ips:")], {("ES003", "")}
     ),
     # Kubernetes, its runtime, secrets, labels.
     "two control planes": Broken(

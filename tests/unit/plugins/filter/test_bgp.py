@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible_collections.hybridk8s.estate.plugins.filter.bgp_passwords import bgp_passwords
 from ansible_collections.hybridk8s.estate.plugins.filter.bgp_topology import bgp_topology
+from ansible_collections.hybridk8s.estate.plugins.filter.route_reflectors import route_reflectors
 from ansible_collections.hybridk8s.estate.plugins.filter.switch_bgp import switch_bgp
 
-ESTATE = {
+ESTATE: dict[str, Any] = {
     "estate_name": "lab",
     "estate_kubernetes_version": "1.36.3",
     "estate_networks": {"services": "10.22.0.0/16", "pods": {"bare_metal": "10.21.0.0/16"}},
@@ -53,6 +55,47 @@ def test_both_filters_tell_of_the_same_session() -> None:
     assert switch["neighbours"] == [
         {"address": session["node_address"], "remote_as": session["node_as"], "description": "w1"}
     ]
+    assert switch["timers"] == {"keepalive": 10, "hold": 30, "connect": 10}
+
+
+def test_a_switch_has_the_as_of_its_host_variable() -> None:
+    hosts = {**HOSTS, "tor1": {**HOSTS["tor1"], "bgp_as": 64999}}
+    assert switch_bgp(hosts, GROUPS, "tor1")["as_number"] == 64999
+    assert bgp_topology(hosts, GROUPS)["sessions"][0]["switch_as"] == 64999
+
+
+CHOSEN = {"estate_bgp": {"as": 64512, "reflectors_per_rack": 1}}
+
+
+def test_reflectors_by_count_are_on_both_ends() -> None:
+    hosts = {name: {**host, **CHOSEN} for name, host in HOSTS.items()}
+    groups = {name: members for name, members in GROUPS.items() if name != "route_reflectors"}
+    assert route_reflectors(hosts, groups) == ["w1"]
+    (session,) = bgp_topology(hosts, groups)["sessions"]
+    (neighbour,) = switch_bgp(hosts, groups, "tor1")["neighbours"]
+    assert (session["node"], neighbour["address"]) == ("w1", "10.20.1.21")
+
+
+def test_the_reflectors_of_the_group_are_known_without_reading_other_nodes() -> None:
+    hosts = Watched(HOSTS)
+    assert route_reflectors(hosts, GROUPS) == ["w1"]
+    assert hosts.read == {"cp1", "w1"}
+    assert route_reflectors({}, {}) == []
+
+
+def test_both_filters_know_the_same_password() -> None:
+    racks = {"r1": {**ESTATE["estate_racks"]["r1"], "password": "s3cret"}}
+    hosts = Watched({name: {**host, "estate_racks": racks} for name, host in HOSTS.items()})
+    assert bgp_passwords(hosts, GROUPS) == {"r1-tor1": "s3cret"}
+    assert hosts.read == {"tor1"}
+    assert switch_bgp(hosts, GROUPS, "tor1")["neighbours"][0]["password"] == "s3cret"
+    topology = bgp_topology(hosts, GROUPS)
+    assert topology["sessions"][0]["password_key"] == "r1-tor1"
+    assert "s3cret" not in str(topology)
+
+
+def test_without_switches_there_are_no_passwords() -> None:
+    assert bgp_passwords({}, {}) == {}
 
 
 def test_the_switch_filter_reads_no_other_nodes() -> None:

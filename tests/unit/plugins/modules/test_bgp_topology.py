@@ -5,12 +5,18 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import as_dict, topology_of
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import (
+    as_dict,
+    passwords_of,
+    topology_of,
+)
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import EmptyCluster, KubeError
 from ansible_collections.hybridk8s.estate.plugins.modules import bgp_topology
 
@@ -65,6 +71,25 @@ def test_check_mode_before_there_is_a_cluster(
     foreseen = call(capsys, monkeypatch, EmptyCluster(), check=True)
     assert foreseen["changed"] is True
     assert "promote Node/w1: the inventory names it as a route reflector" in foreseen["plan"]
+
+
+def test_passwords_reach_the_secret_and_nothing_else(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = two_racks()
+    assert plain.bgp is not None
+    estate = replace(plain, bgp=replace(plain.bgp, password="hunter2-hunter2"))
+    options = {"topology": as_dict(topology_of(estate)), "passwords": passwords_of(estate)}
+    api = FakeCalico(topology_of(estate))
+    api.wire(topology_of(estate), passwords_of(estate))
+    for check in (True, False):
+        done = call(capsys, monkeypatch, api, check=check, diff=True, **options)
+        assert done["changed"] is True
+        assert "hunter2" not in json.dumps(done)
+        assert set(done["invocation"]["module_args"]["passwords"].values()) == {"VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"}
+    assert b64decode(api.store["secrets"]["lab-bgp-passwords"]["data"]["r1-tor1"]) == b"hunter2-hunter2"
+    failed = call(capsys, monkeypatch, api, **{**options, "passwords": {}})
+    assert "passwords lacks r1-tor1, r2-tor2" in failed["msg"]
 
 
 class Bare(FakeCalico):

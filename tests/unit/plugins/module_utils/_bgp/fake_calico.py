@@ -5,8 +5,8 @@
 """An API with Calico's objects and nodes that behave as calico-node, confd and BIRD do (domain facts A4, A5).
 
 Time passes by one tick each time the reports are read. A session is established ``delay`` ticks after both ends have
-it. The rules: a node with a cluster id has no mesh session, and nobody has one with it; a node peers with those that a
-BGPPeer selects for it; routes go over the mesh by one hop and over reflectors by up to three.
+it, with the same password. The rules: a node with a cluster id has no mesh session, and nobody has one with it; a node
+peers with those that a BGPPeer selects for it; routes go over the mesh by one hop and over reflectors by up to three.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply, objects
@@ -45,6 +47,7 @@ class FakeCalico:
         self.silent: set[str] = set()
         self.unreachable: set[tuple[str, str]] = set()
         self.switches: dict[str, tuple[int, set[str]]] = {}
+        self.switch_passwords: dict[str, str] = {}
         self.addresses: dict[str, str] = {}
         self.store: dict[str, dict[str, dict[str, Any]]] = {resource: {} for resource in objects.KINDS}
         self.nodes: dict[str, dict[str, Any]] = {}
@@ -53,6 +56,7 @@ class FakeCalico:
         self.missing: set[tuple[str, str]] = set()
         self.have_path: set[tuple[str, str]] = set()
         self.schema: set[str] = {"nextHopMode"}
+        self.namespace = "kube-system"
         self.boot(topology)
         self.wire(topology)
         self.settle()
@@ -74,12 +78,15 @@ class FakeCalico:
                 },
             )
 
-    def wire(self, topology: Topology) -> None:
+    def wire(self, topology: Topology, passwords: Mapping[str, str] = MappingProxyType({})) -> None:
         """The switches as ``switch_bgp`` leaves them."""
         self.switches = {}
+        self.switch_passwords = {}
         for session in topology.sessions:
-            _unused, neighbours = self.switches.setdefault(str(session.switch_address), (session.switch_as, set()))
+            address = str(session.switch_address)
+            _unused, neighbours = self.switches.setdefault(address, (session.switch_as, set()))
             neighbours.add(session.node)
+            self.switch_passwords[address] = passwords.get(session.password_key, "")
 
     def ready(self, name: str, status: str) -> None:
         self.nodes[name]["status"]["conditions"] = [{"type": "Ready", "status": status}]
@@ -94,7 +101,11 @@ class FakeCalico:
 
     def get(self, path: str) -> dict[str, Any] | None:
         self.requests += 1
-        assert path == objects.CRD_PATH
+        if path == objects.daemonset_path(self.namespace):
+            return {"spec": {"template": {"spec": {"serviceAccountName": "calico-node"}}}}
+        resource, name = path.rsplit("/", 2)[1:]
+        if path != objects.CRD_PATH:
+            return self.store.get(resource, {}).get(name)
         fields = {"spec": {"properties": {name: {} for name in {"peerIP", *self.schema}}}}
         return {"spec": {"versions": [{"schema": {"openAPIV3Schema": {"properties": fields}}}]}}
 
@@ -170,13 +181,23 @@ class FakeCalico:
             if "peerIP" in spec:
                 number, neighbours = self.switches.get(spec["peerIP"], (0, set()))
                 for name in here:
-                    agreed = number == spec["asNumber"] and name in neighbours
+                    same_password = self._password(spec) == self.switch_passwords.get(spec["peerIP"], "")
+                    agreed = number == spec["asNumber"] and name in neighbours and same_password
                     found.add(("NodePeer" if agreed else "refused", name, spec["peerIP"]))
                 continue
             for other in self._selected(spec["peerSelector"]):
                 for one in here - {other}:
                     found |= {("NodePeer", one, other), ("NodePeer", other, one)}
         return found
+
+    def _password(self, spec: dict[str, Any]) -> str:
+        """The password that confd writes: none where it cannot read the Secret."""
+        if "password" not in spec:
+            return ""
+        name, key = (spec["password"]["secretKeyRef"][field] for field in ("name", "key"))
+        if not all(name in self.store[resource] for resource in objects.NAMESPACED_KINDS):
+            return ""
+        return b64decode(self.store[objects.SECRETS][name]["data"].get(key, "")).decode()
 
     def _established(self, session: tuple[str, str, str]) -> bool:
         kind, one, other = session
@@ -289,16 +310,23 @@ class Clock:
         self.now += seconds
 
 
-def run(api: FakeCalico, topology: Topology, gate: float = 20, report: float = 8) -> apply.Runner:
+def run(
+    api: FakeCalico,
+    topology: Topology,
+    gate: float = 20,
+    report: float = 8,
+    passwords: Mapping[str, str] = MappingProxyType({}),
+) -> apply.Runner:
     clock = Clock()
     runner = apply.Runner(api, topology, apply.Patience(gate, report), clock, clock.sleep)
-    runner.run(plan(topology, apply.observe(api)))
+    runner.run(plan(topology, apply.observe(api, topology), passwords=passwords))
     return runner
 
 
-def settled(topology: Topology) -> FakeCalico:
+def settled(topology: Topology, passwords: Mapping[str, str] = MappingProxyType({})) -> FakeCalico:
     api = FakeCalico(topology)
-    run(api, topology)
+    api.wire(topology, passwords)
+    run(api, topology, passwords=passwords)
     api.settle()
     api.writes.clear()
     return api

@@ -19,6 +19,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology imp
     TopologyError,
     topology_of,
 )
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
 
 from tests.unit.plugins.module_utils._bgp.fake_calico import Clock, FakeCalico, Killed, run, settled
 from tests.unit.plugins.module_utils.estates import REFLECTORS, host, two_racks, with_racks
@@ -28,7 +29,7 @@ TOR1 = frozenset(("w1", "10.20.1.1"))
 
 
 def unchanged(api: FakeCalico, topology: Topology) -> bool:
-    return not planning.plan(topology, apply.observe(api)).writes
+    return not planning.plan(topology, apply.observe(api, topology)).writes
 
 
 def test_the_mesh_goes_only_after_every_node_has_its_routes_from_reflectors() -> None:
@@ -162,7 +163,7 @@ def test_a_node_that_starts_to_report_in_time_is_not_left_out() -> None:
             api.silent.clear()
 
     runner = apply.Runner(api, LAB, apply.Patience(20, 15), clock, sleep)
-    runner.run(planning.plan(LAB, apply.observe(api)))
+    runner.run(planning.plan(LAB, apply.observe(api, LAB)))
     assert heard
     assert runner.left_out() == {}
 
@@ -191,7 +192,7 @@ def test_the_mesh_stays_when_no_reflector_has_joined_yet() -> None:
     api = FakeCalico(LAB)
     for name in REFLECTORS:
         del api.nodes[name]
-    plan = planning.plan(LAB, apply.observe(api))
+    plan = planning.plan(LAB, apply.observe(api, LAB))
     assert "reflector w1 is no node of the cluster; a later run adds it." in plan.warnings
     with pytest.raises(apply.GateShut, match="w1 is not a node of the cluster"):
         run(api, LAB)
@@ -362,7 +363,7 @@ def test_a_switch_that_refused_or_whose_turn_comes_later_keeps_its_session(
     api = settled(LAB)
     rack = replace(two_racks().racks["r1"], as_number=64999)
     changed = topology_of(with_racks(two_racks(), {"r1": rack}))
-    plan = planning.plan(changed, apply.observe(api), **{option: ["tor1"]})
+    plan = planning.plan(changed, apply.observe(api, changed), **{option: ["tor1"]})
     assert plan.writes == ()
     assert plan.warnings == warnings
     (gate,) = plan.stages
@@ -378,7 +379,7 @@ def test_what_others_made_stays_and_is_named() -> None:
     other = {"metadata": {"name": "other", **objects.ownership("other-estate")}, "spec": foreign["spec"]}
     api.store[objects.PEERS]["other"] = other
     api.nodes["w2"]["metadata"]["labels"][objects.REFLECTOR_LABEL] = "true"
-    plan = planning.plan(LAB, apply.observe(api))
+    plan = planning.plan(LAB, apply.observe(api, LAB))
     assert plan.writes == ()
     assert [warning.split()[0] for warning in plan.warnings] == ["BGPPeer/other", "BGPPeer/theirs", "w2"]
 
@@ -436,7 +437,7 @@ def test_what_a_pool_cannot_become_is_refused_before_the_first_write(
 def test_a_pool_that_is_no_longer_wanted_gives_out_no_more_addresses() -> None:
     api = settled(LAB)
     moved = replace(LAB, pools=(replace(LAB.pools[0], name="new", cidr=IPv4Network("10.31.0.0/16")),))
-    plan = planning.plan(moved, apply.observe(api))
+    plan = planning.plan(moved, apply.observe(api, moved))
     (write,) = [write for write in plan.writes if write.name == "bare-metal"]
     assert write.body == {"spec": {"disabled": True}}
     assert any("IPPool/bare-metal" in warning for warning in plan.warnings)
@@ -444,8 +445,31 @@ def test_a_pool_that_is_no_longer_wanted_gives_out_no_more_addresses() -> None:
 
 def test_another_cluster_as_is_a_warning() -> None:
     api = settled(LAB)
-    plan = planning.plan(replace(LAB, as_number=64600), apply.observe(api))
+    plan = planning.plan(replace(LAB, as_number=64600), apply.observe(api, LAB))
     assert any("from 64512 to 64600" in warning for warning in plan.warnings)
+
+
+def test_services_are_announced_and_withdrawn_again_and_those_of_others_stay() -> None:
+    plain = two_racks()
+    assert plain.bgp is not None
+    services = model.Services(cluster_ips=True, external_ips=(IPv4Network("192.0.2.0/24"),))
+    announcing = topology_of(replace(plain, bgp=replace(plain.bgp, services=services)))
+    api = settled(LAB)
+    spec = api.store[objects.CONFIGURATIONS]["default"]["spec"]
+    spec["serviceLoadBalancerIPs"] = [{"cidr": "198.51.100.0/24"}]
+    assert unchanged(api, LAB)
+
+    run(api, announcing)
+    assert api.writes == ["patch bgpfilters/lab-switches", "patch bgpconfigurations/default"]
+    assert spec["serviceClusterIPs"] == [{"cidr": "10.22.0.0/16"}]
+    assert "serviceLoadBalancerIPs" not in spec
+    assert unchanged(api, announcing)
+
+    api.writes.clear()
+    run(api, LAB)
+    assert api.writes == ["patch bgpfilters/lab-switches", "patch bgpconfigurations/default"]
+    assert spec == {"asNumber": 64512, "nodeToNodeMeshEnabled": False}
+    assert unchanged(api, LAB)
 
 
 def test_mesh_settings_that_need_the_mesh_go_with_it() -> None:

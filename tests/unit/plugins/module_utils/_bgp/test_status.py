@@ -23,7 +23,7 @@ LAB = topology_of(two_racks())
 
 def cluster(api: FakeCalico, topology: Topology = LAB) -> dict[str, Any]:
     """What module bgp_info returns."""
-    observed = apply.observe(api)
+    observed = apply.observe(api, topology)
     foreseen = plan(topology, observed)
     returned = {
         **result([write.step for write in foreseen.writes]),
@@ -75,7 +75,7 @@ def test_a_session_between_two_nodes_comes_once_reflector_or_mesh() -> None:
 
 def test_a_host_that_is_no_node_yet_has_no_sessions() -> None:
     api = settled(LAB)
-    observed = apply.observe(api)
+    observed = apply.observe(api, LAB)
     less = replace(observed, nodes={name: node for name, node in observed.nodes.items() if name not in ("w2", "w3")})
     ends = {end for one in sessions_in(LAB, less) for end in (one.node.name, one.peer.name)}
     assert ends == {"cp1", "w1", "w4", "tor1"}

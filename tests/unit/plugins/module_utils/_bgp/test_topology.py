@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 import pytest
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import objects
@@ -48,7 +49,7 @@ def test_two_switches_and_two_reflectors_in_a_rack_make_four_sessions() -> None:
 def test_both_ends_of_a_session_are_the_same_session() -> None:
     estate = two_racks(("w1", "w2", "w3"))
     topology = topology_of(estate)
-    peers = {peer.name: peer.spec for peer in objects.switch_peers(topology, True)}
+    peers = {peer.name: peer.spec for peer in objects.switch_peers(topology)}
     for session in topology.sessions:
         switch = switch_side(estate, session.switch)
         assert switch["as_number"] == session.switch_as
@@ -96,7 +97,7 @@ def test_a_switch_without_a_rack_and_one_with_two_as_numbers() -> None:
 
 
 def test_a_topology_survives_json() -> None:
-    topology = topology_of(two_racks())
+    topology = topology_of(with_bgp(timers=model.Timers(keepalive=5), services=SERVICES, password="s3cret"))
     assert from_dict(json.loads(json.dumps(as_dict(topology)))) == topology
 
 
@@ -108,6 +109,9 @@ def test_a_topology_survives_json() -> None:
         {"as_number": "many"},
         {"imports": ["10.20.1.0/24"]},
         {"pools": [{"name": "p"}]},
+        {"services": {"vips": []}},
+        {"imports": ["0.0.0.0/0"], "speakers": []},
+        {"sessions": [{**as_dict(topology_of(two_racks()))["sessions"][0], "timers": {"keepaliv": 5}}]},
     ],
 )
 def test_a_topology_made_by_hand_is_checked(change: dict[str, object]) -> None:
@@ -124,25 +128,120 @@ def test_nodes_import_only_outside_prefixes_and_export_only_pools() -> None:
     assert rules["exportV4"] == [{"cidr": "10.21.0.0/16", "matchOperator": "NotIn", "action": "Reject"}]
 
 
+SERVICES = model.Services(
+    cluster_ips=True, external_ips=(IPv4Network("192.0.2.0/24"),), load_balancer_ips=(IPv4Network("198.51.100.0/24"),)
+)
+
+
+def test_announced_services_pass_both_ends_and_nothing_else_does() -> None:
+    estate = with_bgp(services=SERVICES)
+    networks = ["10.22.0.0/16", "192.0.2.0/24", "198.51.100.0/24"]
+    (rules,) = [wanted.spec for wanted in objects.filters(topology_of(estate))]
+    assert rules["exportV4"] == [
+        *({"cidr": network, "matchOperator": "In", "action": "Accept"} for network in networks),
+        {"cidr": "10.21.0.0/16", "matchOperator": "NotIn", "action": "Reject"},
+    ]
+    side = switch_side(estate, "tor1")
+    assert side["import_prefixes"][1:] == [{"prefix": network, "le": 32} for network in networks]
+    assert side["max_prefix"] == 2 * 1024 + 3 + 512
+
+
+def test_the_configuration_announces_what_the_inventory_says() -> None:
+    wanted = objects.configuration(topology_of(with_bgp(services=SERVICES)))
+    assert wanted.spec == {
+        "asNumber": 64512,
+        "serviceClusterIPs": [{"cidr": "10.22.0.0/16"}],
+        "serviceExternalIPs": [{"cidr": "192.0.2.0/24"}],
+        "serviceLoadBalancerIPs": [{"cidr": "198.51.100.0/24"}],
+    }
+    assert objects.manifest(wanted, "lab")["metadata"]["annotations"][objects.ANNOUNCES_ANNOTATION] == "lab"
+
+
+def test_services_that_others_announce_stay() -> None:
+    found = {
+        "metadata": {"name": "default"},
+        "spec": {"asNumber": 64512, "serviceClusterIPs": [{"cidr": "10.0.0.0/8"}]},
+    }
+    assert objects.patch(objects.configuration(topology_of(two_racks()), found), found, "lab") == {}
+
+
 def test_nothing_is_imported_where_the_inventory_says_nothing() -> None:
     topology = replace(topology_of(two_racks()), imports=())
     assert objects.filters(topology)[0].spec["importV4"] == [{"action": "Reject"}]
 
 
+def schema(*fields: str) -> objects.Calico:
+    properties = {"spec": {"properties": {name: {} for name in fields}}}
+    definition = {"spec": {"versions": [{"schema": {"openAPIV3Schema": {"properties": properties}}}]}}
+    return objects.Calico(objects.peer_fields(definition))
+
+
 def test_the_schema_decides_how_the_next_hop_is_kept() -> None:
     topology = topology_of(two_racks())
-    assert objects.switch_peers(topology, True)[0].spec["nextHopMode"] == "Keep"
-    old = objects.switch_peers(topology, False)[0].spec
+    old = objects.switch_peers(topology, schema("peerIP", "keepOriginalNextHop"))[0].spec
     assert old["keepOriginalNextHop"] is True
     assert "nextHopMode" not in old
+    for newer in (schema("peerIP", "nextHopMode"), objects.Calico(objects.peer_fields(None))):
+        assert objects.switch_peers(topology, newer)[0].spec["nextHopMode"] == "Keep"
 
-    def definition(*fields: str) -> dict[str, object]:
-        properties = {"spec": {"properties": {name: {} for name in fields}}}
-        return {"spec": {"versions": [{"schema": {"openAPIV3Schema": {"properties": properties}}}]}}
 
-    assert objects.has_next_hop_mode(definition("peerIP", "nextHopMode"))
-    assert not objects.has_next_hop_mode(definition("peerIP", "keepOriginalNextHop"))
-    assert objects.has_next_hop_mode(None)
+def with_bgp(**changes: Any) -> model.Estate:
+    estate = two_racks()
+    assert estate.bgp is not None
+    return replace(estate, bgp=replace(estate.bgp, **changes))
+
+
+def test_both_ends_have_the_timers_of_the_inventory() -> None:
+    estate = with_bgp(timers=model.Timers(keepalive=20, hold=90))
+    (peer, _other) = objects.switch_peers(topology_of(estate), schema("nextHopMode", "keepaliveTime"))
+    assert peer.spec["keepaliveTime"] == "20s"
+    assert switch_side(estate, "tor1")["timers"] == {"keepalive": 20, "hold": 90, "connect": 10}
+
+
+@pytest.mark.parametrize(
+    ("timers", "fields"),
+    [(model.Timers(keepalive=20, hold=90), ("nextHopMode",)), (model.Timers(hold=90), ("keepaliveTime",))],
+)
+def test_a_keepalive_time_needs_a_schema_that_has_it_and_an_inventory_that_says_it(
+    timers: model.Timers, fields: tuple[str, ...]
+) -> None:
+    for peer in objects.switch_peers(topology_of(with_bgp(timers=timers)), schema(*fields)):
+        assert "keepaliveTime" not in peer.spec
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(1, "1s"), (60, "1m0s"), (90, "1m30s"), (3600, "1h0m0s"), (7265, "2h1m5s")]
+)
+def test_durations_are_written_as_calico_writes_them(seconds: int, text: str) -> None:
+    assert objects.duration(seconds) == text
+
+
+def test_a_switch_of_its_own_as_has_it_on_both_ends() -> None:
+    estate = two_racks(extra=[replace(host("tor1b", "10.20.1.2", "r1", "switches"), bgp_as=64999)])
+    estate = with_racks(estate, {"r1": replace(estate.racks["r1"], switches=("tor1", "tor1b"))})
+    topology = topology_of(estate)
+    assert {(s.switch, s.switch_as) for s in topology.sessions} == {("tor1", 64901), ("tor1b", 64999), ("tor2", 64902)}
+    assert {peer.name: peer.spec["asNumber"] for peer in objects.switch_peers(topology)}["lab-r1-tor1b"] == 64999
+    assert switch_side(estate, "tor1b")["as_number"] == 64999
+
+
+def test_a_rack_without_an_as_needs_none_where_its_switches_have_their_own() -> None:
+    estate = two_racks(extra=[replace(host("tor1b", "10.20.1.2", "r1", "switches"), bgp_as=64999)])
+    estate = with_racks(estate, {"r1": replace(estate.racks["r1"], switches=("tor1b",), as_number=None)})
+    assert {session.switch_as for session in topology_of(estate).sessions} == {64999, 64902}
+
+
+def test_a_given_limit_is_the_limit() -> None:
+    assert switch_side(with_bgp(max_prefix=500), "tor1")["max_prefix"] == 500
+
+
+def test_a_rack_keeps_its_cluster_id() -> None:
+    racks = {
+        name: replace(rack, cluster_id=IPv4Address(f"244.1.0.{n}"))
+        for n, (name, rack) in enumerate(two_racks().racks.items(), 1)
+    }
+    topology = topology_of(with_racks(two_racks(), racks))
+    assert [str(reflector.cluster_id) for reflector in topology.reflectors] == ["244.1.0.1", "244.1.0.2"]
 
 
 def test_reports_of_a_large_estate_are_small_and_rare() -> None:

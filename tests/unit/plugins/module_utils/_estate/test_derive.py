@@ -56,6 +56,84 @@ def test_cluster_ids_are_one_a_rack_unless_chosen() -> None:
     }
 
 
+NO_ONE = {("groups", "route_reflectors"): []}
+PER_RACK = ("estate", "estate_bgp", "reflectors_per_rack")
+
+
+def chosen(edits: Edits) -> dict[str, list[str]]:
+    return {rack: [host.name for host in hosts] for rack, hosts in derive.reflectors_by_rack(estate(edits)).items()}
+
+
+def more_workers(**hosts: dict[str, str]) -> Edits:
+    workers = ["w1", "w2", "w3", "vm1", *hosts]
+    addresses = {name: f"10.20.2.{index}" for index, name in enumerate(hosts, 100)}
+    return {
+        **{(name, "ansible_host"): address for name, address in addresses.items()},
+        **{(name, "rack"): "r2" for name in hosts},
+        **{(name, "node_labels"): labels for name, labels in hosts.items() if labels},
+        ("groups", "workers"): workers,
+        ("groups", "kubernetes"): ["cp1", "cp2", "cp3", *workers],
+    }
+
+
+def zone(name: str) -> dict[str, str]:
+    return {derive.ZONE_LABEL: name}
+
+
+@pytest.mark.parametrize(
+    ("edits", "found"),
+    [
+        ({}, {"r1": ["w1"], "r2": ["w2"]}),
+        ({PER_RACK: 2}, {"r1": ["w1"], "r2": ["w2"]}),
+        (NO_ONE, {"r1": [], "r2": []}),
+        ({**NO_ONE, PER_RACK: 1}, {"r1": ["w1"], "r2": ["w2"]}),
+        # Control planes only where nothing else is left, cloud VMs never.
+        ({**NO_ONE, PER_RACK: 2}, {"r1": ["w1", "cp1"], "r2": ["w2", "w3"]}),
+        ({**NO_ONE, PER_RACK: 9, ("vm1", "rack"): "r2"}, {"r1": ["w1", "cp1", "cp2"], "r2": ["w2", "w3", "cp3"]}),
+        # One rack names its own.
+        ({("groups", "route_reflectors"): ["w3"], PER_RACK: 2}, {"r1": ["w1", "cp1"], "r2": ["w3"]}),
+        # w10 is the last one, not one after w1.
+        ({**NO_ONE, PER_RACK: 2, **more_workers(w10={})}, {"r1": ["w1", "cp1"], "r2": ["w2", "w3"]}),
+        # One a failure domain, before a second one in any.
+        (
+            {
+                **NO_ONE,
+                PER_RACK: 2,
+                ("w2", "node_labels"): zone("a"),
+                ("w3", "node_labels"): zone("a"),
+                **more_workers(w4=zone("b")),
+            },
+            {"r1": ["w1", "cp1"], "r2": ["w2", "w4"]},
+        ),
+    ],
+)
+def test_reflectors_are_those_named_else_chosen_by_count(edits: Edits, found: dict[str, list[str]]) -> None:
+    assert chosen(edits) == found
+
+
+def test_the_choice_stays_when_hosts_are_added_behind_and_moves_by_one_when_one_goes() -> None:
+    few = chosen({**NO_ONE, PER_RACK: 2})
+    assert chosen({**NO_ONE, PER_RACK: 2, **more_workers(**{f"w{n}": {} for n in range(4, 30)})}) == few
+    gone = chosen(
+        {
+            **NO_ONE,
+            PER_RACK: 2,
+            ("groups", "workers"): ["w1", "w3", "vm1"],
+            ("groups", "kubernetes"): ["cp1", "cp2", "cp3", "w1", "w3", "vm1"],
+        }
+    )
+    assert gone == {"r1": few["r1"], "r2": ["w3", "cp3"]}
+
+
+def test_chosen_reflectors_are_reflectors_everywhere() -> None:
+    sample = estate({**NO_ONE, PER_RACK: 1})
+    assert [host.name for host in derive.reflectors(sample)] == ["w1", "w2"]
+    assert {name: str(number) for name, number in derive.cluster_ids(sample).items()} == {
+        "w1": "244.0.0.1",
+        "w2": "244.0.0.2",
+    }
+
+
 def labels(name: str, edits: Edits) -> dict[str, str]:
     sample = estate(edits)
     return derive.node_labels(sample, sample.hosts[name])
