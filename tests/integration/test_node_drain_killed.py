@@ -111,7 +111,8 @@ class Sides:
         return cordoned, marked
 
     def occupied(self):
-        return {pod["spec"]["nodeName"] for pod in self.estate.pods()}
+        """The nodes that have pods; a new pod has none yet."""
+        return {pod["spec"]["nodeName"] for pod in self.estate.pods() if "nodeName" in pod["spec"]}
 
     def leases(self):
         return self.estate.cluster.list(LEASES, {"labelSelector": "estate.hybridk8s.io/run=node-drain"})
