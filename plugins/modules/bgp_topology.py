@@ -19,7 +19,8 @@ description:
   - The next hop of what reflectors announce to switches is kept, so switches send to the node that has the pod.
   - Reflectors take only the prefixes of C(estate_bgp.import) from switches. Calico does not pass these on to other
     nodes, which use their default route.
-  - The objects are those of C(crd.projectcalico.org/v1), which Calico reads when it is installed by its manifest.
+  - The objects are those of C(crd.projectcalico.org/v1), which Calico reads when it is installed by its manifest, or of
+    C(projectcalico.org/v3), where the cluster has Calico's API server or its native definitions.
 options:
   topology:
     description:

@@ -118,7 +118,7 @@ class Runner:
         if self._first_gate is None:
             self._first_gate = start
         while True:
-            self.seen = watch(self.api)
+            self.seen = watch(self.api, self._calico)
             now = self.clock()
             patient = now < self._first_gate + self.patience.report
             verdict = gates.judge(gate, self.topology, self.seen, patient)
@@ -146,32 +146,37 @@ def _complaint(gate: Gate, verdict: gates.Verdict, seconds: float) -> str:
 
 def observe(api: Api, topology: Topology) -> Observed:
     """Everything that a plan is made of; raises :class:`NoCalico`, and KubeError from the API."""
-    try:
-        found = {resource: _by_name(api.list(objects.path_of(resource))) for resource in objects.CALICO_KINDS}
-    except KubeError as error:
-        if error.status != 404:
-            raise
-        raise NoCalico(NO_CALICO) from error
-    seen = _observed(api, found, list(found[objects.STATUSES].values()))
     calico = _calico(api)
+    found = {
+        resource: _by_name(api.list(objects.path_of(resource, calico=calico))) for resource in objects.CALICO_KINDS
+    }
     for resource in objects.NAMESPACED_KINDS:
         there = api.get(objects.path_of(resource, objects.secret_name(topology), calico))
         found[resource] = _by_name([there] if there else [])
-    return Observed(found, seen.nodes, seen.reports, calico)
+    return _observed(api, found, list(found[objects.STATUSES].values()), calico)
 
 
 def _calico(api: Api) -> Calico:
-    fields = objects.peer_fields(api.get(objects.CRD_PATH))
+    definitions = {}
+    for group_version in (objects.V3_API, objects.CLASSIC_API):
+        definition = api.get(objects.definition_path(group_version))
+        if definition is not None:
+            definitions[group_version] = definition
+    mode = objects.mode_of(api.get(objects.API_GROUPS_PATH), definitions)
+    if mode is None:
+        raise NoCalico(NO_CALICO)
+    # Calico's own API server keeps what it is given as resources of the classic group.
+    fields = objects.peer_fields(definitions.get(mode.api_version) or definitions.get(objects.CLASSIC_API))
     for namespace in objects.NAMESPACES:
         daemonset = api.get(objects.daemonset_path(namespace))
         if daemonset is not None:
-            return Calico(fields, namespace, objects.account_of(daemonset))
-    return Calico(fields)
+            return Calico(mode, fields, namespace, objects.account_of(daemonset))
+    return Calico(mode, fields)
 
 
-def watch(api: Api) -> Observed:
+def watch(api: Api, calico: Calico = USUAL_CALICO) -> Observed:
     """What gates look at: nodes and their reports."""
-    return _observed(api, {}, api.list(objects.path_of(objects.STATUSES)))
+    return _observed(api, {}, api.list(objects.path_of(objects.STATUSES, calico=calico)), calico)
 
 
 def nothing(topology: Topology) -> Observed:
@@ -180,14 +185,14 @@ def nothing(topology: Topology) -> Observed:
     return Observed({}, nodes, {})
 
 
-def _observed(api: Api, found: dict[str, dict[str, Any]], statuses: list[dict[str, Any]]) -> Observed:
+def _observed(api: Api, found: dict[str, dict[str, Any]], statuses: list[dict[str, Any]], calico: Calico) -> Observed:
     nodes = {node.name: node for node in api.list(objects.path_of(objects.NODES), keep=node_of)}
     reports = {}
     for status in statuses:
         report = report_of(status)
         if report is not None:
             reports[status.get("spec", {}).get("node", "")] = report
-    return Observed(found, nodes, reports)
+    return Observed(found, nodes, reports, calico)
 
 
 def _by_name(items: list[dict[str, Any]]) -> dict[str, Any]:

@@ -4,15 +4,16 @@
 
 """A BGP topology as Calico's objects; private to this collection, runs on the controller.
 
-The objects are those of the group ``crd.projectcalico.org/v1``, which calico-node reads from the Kubernetes API itself.
-Nothing fills in defaults there, so every field that has no safe zero value is given.
+Calico's objects are written in one of three ways (:class:`Mode`); their specs are the same in all. Nothing fills in
+defaults in the classic one, so every field that has no safe zero value is given.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -21,8 +22,9 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive im
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import CLOUD_VM
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
-API_VERSION = "crd.projectcalico.org/v1"
-CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/bgppeers.crd.projectcalico.org"
+CLASSIC_API, V3_API = "crd.projectcalico.org/v1", "projectcalico.org/v3"
+API_GROUPS_PATH = "/apis"
+DEFINITIONS_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 FILTERS = "bgpfilters"
 POOLS = "ippools"
@@ -78,6 +80,40 @@ NODES_A_SECOND = 20
 Object = Mapping[str, Any]
 
 
+class Mode(Enum):
+    """What Calico's objects are to the API server (domain facts A2).
+
+    ``CLASSIC``: resources that calico-node reads as they are. ``AGGREGATED``: what Calico's own API server makes of
+    these. ``NATIVE``: resources of the public group.
+    """
+
+    CLASSIC = "classic"
+    AGGREGATED = "aggregated"
+    NATIVE = "native"
+
+    @property
+    def api_version(self) -> str:
+        return CLASSIC_API if self is Mode.CLASSIC else V3_API
+
+
+def definition_path(group_version: str) -> str:
+    """Where the CustomResourceDefinition of BGPPeers is, if the group is made of such."""
+    return f"{DEFINITIONS_PATH}/{PEERS}.{group_version.split('/', maxsplit=1)[0]}"
+
+
+def mode_of(served: Object | None, defined: Collection[str]) -> Mode | None:
+    """How Calico's objects are to be written; None where there is no Calico.
+
+    ``served`` is what the API server lists under ``/apis``, ``defined`` the group versions of those BGPPeers that have
+    a CustomResourceDefinition.
+    """
+    groups = (served or {}).get("groups") or ()
+    versions = {version["groupVersion"] for group in groups for version in group.get("versions") or ()}
+    if V3_API in versions:
+        return Mode.NATIVE if V3_API in defined else Mode.AGGREGATED
+    return Mode.CLASSIC if CLASSIC_API in versions and CLASSIC_API in defined else None
+
+
 @dataclass(frozen=True)
 class Calico:
     """How the Calico of a cluster is spoken to.
@@ -86,6 +122,7 @@ class Calico:
     and ``account`` are those of calico-node's pods.
     """
 
+    mode: Mode = Mode.CLASSIC
     peer_fields: frozenset[str] | None = None
     namespace: str = NAMESPACES[0]
     account: str = CALICO_NODE
@@ -130,7 +167,7 @@ class Write:
 
 def path_of(resource: str, name: str = "", calico: Calico = USUAL_CALICO) -> str:
     """The API path of a collection, or of one object in it."""
-    base = f"/apis/{API_VERSION}/{resource}"
+    base = f"/apis/{calico.mode.api_version}/{resource}"
     if resource == NODES:
         base = "/api/v1/nodes"
     elif resource in _NAMESPACED_APIS:
@@ -148,10 +185,10 @@ def account_of(daemonset: Object) -> str:
     return daemonset.get("spec", {}).get("template", {}).get("spec", {}).get("serviceAccountName") or CALICO_NODE
 
 
-def manifest(wanted: Wanted, estate: str) -> dict[str, Any]:
+def manifest(wanted: Wanted, estate: str, calico: Calico = USUAL_CALICO) -> dict[str, Any]:
     """The object as it is created."""
     return {
-        "apiVersion": API_VERSION,
+        "apiVersion": calico.mode.api_version,
         "kind": KINDS[wanted.resource],
         "metadata": _merged({"name": wanted.name, **ownership(estate)}, wanted.annotations),
         "spec": dict(wanted.spec),

@@ -172,7 +172,7 @@ class _Planner:
         for item in wanted:
             there = self._found(item.resource).get(item.name)
             if there is None:
-                body = objects.manifest(item, self.topology.estate)
+                body = objects.manifest(item, self.topology.estate, self.observed.calico)
                 step = Step("create", item.target, "the inventory has it", "", objects.text(item.spec))
                 yield Write("create", item.resource, item.name, body, step)
                 continue

@@ -57,6 +57,9 @@ class FakeCalico:
         self.have_path: set[tuple[str, str]] = set()
         self.schema: set[str] = {"nextHopMode"}
         self.namespace = "kube-system"
+        self.served = [objects.CLASSIC_API]
+        self.defined = [objects.CLASSIC_API]
+        self.bodies: list[tuple[str, dict[str, Any]]] = []
         self.boot(topology)
         self.wire(topology)
         self.settle()
@@ -101,11 +104,15 @@ class FakeCalico:
 
     def get(self, path: str) -> dict[str, Any] | None:
         self.requests += 1
+        if path == objects.API_GROUPS_PATH:
+            return {"groups": [{"versions": [{"groupVersion": version}]} for version in ("apps/v1", *self.served)]}
         if path == objects.daemonset_path(self.namespace):
             return {"spec": {"template": {"spec": {"serviceAccountName": "calico-node"}}}}
-        resource, name = path.rsplit("/", 2)[1:]
-        if path != objects.CRD_PATH:
+        if not path.startswith(objects.DEFINITIONS_PATH):
+            resource, name = path.rsplit("/", 2)[1:]
             return self.store.get(resource, {}).get(name)
+        if path not in map(objects.definition_path, self.defined):
+            return None
         fields = {"spec": {"properties": {name: {} for name in {"peerIP", *self.schema}}}}
         return {"spec": {"versions": [{"schema": {"openAPIV3Schema": {"properties": fields}}}]}}
 
@@ -114,15 +121,16 @@ class FakeCalico:
         if path == objects.path_of(objects.NODES):
             found = list(self.nodes.values())
         else:
-            resource = path.rsplit("/", 1)[1]
+            resource = self._resource(path)
             if resource == objects.STATUSES:
                 self._advance()
             found = list(self.store[resource].values())
         return [keep(item) if keep else item for item in found]
 
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        resource = path.rsplit("/", 1)[1]
+        resource = self._resource(path)
         name = body["metadata"]["name"]
+        self.bodies.append((path, body))
         self._written(f"create {resource}/{name}")
         if name in self.store[resource]:
             raise KubeError("already exists", 409, f"{resource}/{name}")
@@ -131,17 +139,28 @@ class FakeCalico:
         return body
 
     def merge(self, path: str, patch: dict[str, Any]) -> None:
-        resource, name = path.rsplit("/", 2)[1:]
+        collection, name = path.rsplit("/", 1)
+        resource = self._resource(collection)
         self._written(f"patch {resource}/{name}")
         _merge(self.nodes[name] if resource == objects.NODES else self.store[resource][name], patch)
         self._update()
 
     def delete(self, path: str) -> bool:
-        resource, name = path.rsplit("/", 2)[1:]
+        collection, name = path.rsplit("/", 1)
+        resource = self._resource(collection)
         self._written(f"delete {resource}/{name}")
         found = self.store[resource].pop(name, None) is not None
         self._update()
         return found
+
+    def _resource(self, path: str) -> str:
+        """The resource of a collection, which has to be one that is served."""
+        resource = path.rsplit("/", 1)[1]
+        if resource in objects.CALICO_KINDS:
+            assert path in [f"/apis/{version}/{resource}" for version in self.served]
+        if resource in objects.NAMESPACED_KINDS:
+            assert f"/namespaces/{self.namespace}/" in path
+        return resource
 
     def _written(self, line: str) -> None:
         self.requests += 1

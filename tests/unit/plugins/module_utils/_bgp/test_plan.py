@@ -491,6 +491,46 @@ def test_an_older_schema_keeps_the_next_hop_by_its_own_field() -> None:
     assert unchanged(api, LAB)
 
 
+@pytest.mark.parametrize(
+    "defined", [[], [objects.V3_API], [objects.CLASSIC_API]], ids=["other store", "native", "aggregated"]
+)
+def test_the_public_group_is_written_where_it_is_served(defined: list[str]) -> None:
+    api = FakeCalico(LAB)
+    api.served, api.defined = [objects.V3_API], defined
+    run(api, LAB)
+    bodies = {body["metadata"]["name"]: (path, body) for path, body in api.bodies}
+    path, body = bodies["lab-r1-tor1"]
+    assert path == "/apis/projectcalico.org/v3/bgppeers"
+    assert body == {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "BGPPeer",
+        "metadata": {
+            "name": "lab-r1-tor1",
+            "labels": {"app.kubernetes.io/managed-by": "hybridk8s.estate"},
+            "annotations": {"estate.hybridk8s.io/estate": "lab"},
+        },
+        "spec": {
+            "nodeSelector": "route-reflector == 'true' && estate.hybridk8s.io/rack == 'r1'",
+            "peerIP": "10.20.1.1",
+            "asNumber": 64901,
+            "sourceAddress": "UseNodeIP",
+            "maxRestartTime": "2m0s",
+            "filters": ["lab-switches"],
+            "nextHopMode": "Keep",
+        },
+    }
+    assert {path.rsplit("/", 1)[0] for path, _body in api.bodies} == {"/apis/projectcalico.org/v3"}
+    assert unchanged(api, LAB)
+
+
+def test_the_classic_group_is_written_as_itself() -> None:
+    api = FakeCalico(LAB)
+    run(api, LAB)
+    assert {(path.rsplit("/", 1)[0], body["apiVersion"]) for path, body in api.bodies} == {
+        ("/apis/crd.projectcalico.org/v1", "crd.projectcalico.org/v1")
+    }
+
+
 def test_a_label_without_a_cluster_id_is_made_whole_in_one_patch() -> None:
     api = settled(LAB)
     del api.nodes["w1"]["metadata"]["annotations"][objects.CLUSTER_ID_ANNOTATION]

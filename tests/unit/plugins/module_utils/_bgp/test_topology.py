@@ -173,7 +173,7 @@ def test_nothing_is_imported_where_the_inventory_says_nothing() -> None:
 def schema(*fields: str) -> objects.Calico:
     properties = {"spec": {"properties": {name: {} for name in fields}}}
     definition = {"spec": {"versions": [{"schema": {"openAPIV3Schema": {"properties": properties}}}]}}
-    return objects.Calico(objects.peer_fields(definition))
+    return objects.Calico(peer_fields=objects.peer_fields(definition))
 
 
 def test_the_schema_decides_how_the_next_hop_is_kept() -> None:
@@ -181,8 +181,35 @@ def test_the_schema_decides_how_the_next_hop_is_kept() -> None:
     old = objects.switch_peers(topology, schema("peerIP", "keepOriginalNextHop"))[0].spec
     assert old["keepOriginalNextHop"] is True
     assert "nextHopMode" not in old
-    for newer in (schema("peerIP", "nextHopMode"), objects.Calico(objects.peer_fields(None))):
+    for newer in (schema("peerIP", "nextHopMode"), objects.Calico(peer_fields=objects.peer_fields(None))):
         assert objects.switch_peers(topology, newer)[0].spec["nextHopMode"] == "Keep"
+
+
+CLASSIC, V3 = objects.CLASSIC_API, objects.V3_API
+
+
+@pytest.mark.parametrize(
+    ("served", "defined", "mode"),
+    [
+        ([CLASSIC], [CLASSIC], objects.Mode.CLASSIC),
+        ([CLASSIC, V3], [CLASSIC], objects.Mode.AGGREGATED),
+        ([V3], [], objects.Mode.AGGREGATED),
+        ([V3], [V3], objects.Mode.NATIVE),
+        # The classic definitions stay when a cluster has moved to native ones.
+        ([CLASSIC, V3], [CLASSIC, V3], objects.Mode.NATIVE),
+        # Terway brings some definitions of Calico's group, but no BGPPeer.
+        ([CLASSIC], [], None),
+        ([], [CLASSIC], None),
+        ([], [V3], None),
+        ([], [], None),
+    ],
+)
+def test_what_the_api_server_lists_decides_how_calico_is_written(
+    served: list[str], defined: list[str], mode: objects.Mode | None
+) -> None:
+    listing = {"groups": [{"name": v.split("/")[0], "versions": [{"groupVersion": v}]} for v in ["apps/v1", *served]]}
+    assert objects.mode_of(listing, defined) is mode
+    assert objects.mode_of(None, defined) is None
 
 
 def with_bgp(**changes: Any) -> model.Estate:
