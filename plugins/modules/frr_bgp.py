@@ -32,11 +32,17 @@ options:
     default: present
   as_number:
     description:
-      - The AS of the switch. When the switch runs BGP with another one, the module fails and changes nothing.
+      - The AS of the switch's C(router bgp). When that has another one, the module fails and changes nothing.
       - When it runs no C(router bgp) yet, one is created with this AS.
     type: int
     required: true
     aliases: [as]
+  local_as:
+    description:
+      - The AS that our neighbours see, where it is not that of C(router bgp). Each of them gets
+        C(local-as ... no-prepend replace-as), so that neither they nor the fabric see the other one in paths.
+      - Only for neighbours in a third AS.
+    type: int
   neighbours:
     description: The route reflectors.
     type: list
@@ -70,6 +76,15 @@ options:
         a session that replaces theirs can come up first.
     type: bool
     default: true
+  may_reset:
+    description:
+      - Addresses of the neighbours whose sessions may be reset by this run; without it all of them.
+      - Of the others, what cannot change without a reset (C(remote-as), C(local-as), C(password), C(ebgp-multihop) and
+        the like) stays as it is, and is returned as RV(pending). All else is changed.
+      - So AS numbers and passwords can be rolled through the sessions one after the other. A neighbour that is new or
+        goes does not count as one that is reset; see O(prune) for the latter.
+    type: list
+    elements: str
   import_prefixes:
     description: What the switch takes from the reflectors, normally the pod pools. Nothing else is taken.
     type: list
@@ -185,6 +200,20 @@ commands:
   returned: success
   type: list
   elements: str
+pending:
+  description: Neighbours that differ from what is wanted in what they may not be reset for; see O(may_reset).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    neighbour:
+      description: Address of the neighbour.
+      type: str
+    attributes:
+      description: What would change.
+      type: list
+      elements: str
+      sample: [password, remote-as]
 sessions:
   description: Every session of ours as the switch sees it; not what would be, in check mode.
   returned: success
@@ -209,26 +238,25 @@ sessions:
       type: float
 """
 
-import os
-import tempfile
 import time
-from dataclasses import asdict
-from typing import Any, NoReturn
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import (
-    Configuration,
-    FrrError,
-    Parts,
-    Wanted,
-    hide,
-)
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import Configuration, Parts, hide
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.objects import wanted_parts, with_former
-from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.options import wanted_of
-from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.plan import commands, refusal, steps_of
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.plan import commands, steps_of
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.reset import Pending, hold
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.sessions import Session, sessions_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.text import merge, read
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.vtysh import Switch, alone, text_of, write
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step, result
+from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted import (
+    SwitchError,
+    Wanted,
+    refusal,
+    wanted_of,
+)
 
 PREFIX = {
     "type": "list",
@@ -240,6 +268,7 @@ ARGUMENTS: dict[str, Any] = {
     "estate": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "as_number": {"type": "int", "required": True, "aliases": ["as"]},
+    "local_as": {"type": "int"},
     "neighbours": {
         "type": "list",
         "elements": "dict",
@@ -253,6 +282,7 @@ ARGUMENTS: dict[str, Any] = {
         },
     },
     "prune": {"type": "bool", "default": True},
+    "may_reset": {"type": "list", "elements": "str"},
     "import_prefixes": PREFIX,
     "export_prefixes": PREFIX,
     "max_prefix": {"type": "int", "default": 2000},
@@ -271,145 +301,110 @@ ARGUMENTS: dict[str, Any] = {
 POLL_SECONDS = 1.0
 
 
-class Switch:
-    """The FRR of this host, through vtysh; configuration goes to it in files that only root can read."""
+@dataclass(frozen=True)
+class Plan:
+    """What a run does: ``lines`` for the daemons, the file from ``written`` to ``saved``, and what it puts off."""
 
-    def __init__(self, module: AnsibleModule) -> None:
-        self._module = module
-        self._vtysh = module.get_bin_path("vtysh")
-        if not self._vtysh:
-            self.fail("vtysh is not installed. Install FRR (package frr), or take this host out of the group switches.")
-
-    def fail(self, message: str, **extra: Any) -> NoReturn:
-        self._module.fail_json(msg=message, **extra)
-
-    def show(self, what: str) -> str:
-        rc, out, err = self._module.run_command([self._vtysh, "-c", f"show {what}"])
-        if rc:
-            self.fail(f"vtysh -c 'show {what}' failed: {(err or out).strip()}. Check that FRR runs on this host.")
-        return out
-
-    def running(self) -> str:
-        if "bgpd" not in self.show("daemons").split():
-            self.fail("bgpd does not run. Set bgpd=yes in /etc/frr/daemons on the switch and restart FRR.")
-        return self.show("running-config")
-
-    def refusal(self, text: str) -> str:
-        """What FRR's parser says against a configuration, or an empty string."""
-        return self._with_file("-C", text)
-
-    def load(self, lines: list[str]) -> str:
-        """Load lines into the running daemons; what they say against it, or an empty string."""
-        return self._with_file("", "".join(f"{line}\n" for line in lines))
-
-    def _with_file(self, flag: str, text: str) -> str:
-        descriptor, path = tempfile.mkstemp(dir=self._module.tmpdir)
-        try:
-            with os.fdopen(descriptor, "w") as stream:
-                stream.write(text)
-            rc, out, err = self._module.run_command([self._vtysh, *([flag] if flag else []), "-f", path])
-        finally:
-            os.unlink(path)
-        said = [hide(line.strip()) for line in (out + err).splitlines() if line.strip()]
-        return "; ".join(said or [f"vtysh ended with {rc}"]) if rc else ""
-
-    def write(self, path: str, text: str) -> None:
-        """Replace a file in one step; a new one belongs to the owner of its directory, a known one keeps its owner."""
-        descriptor, new = tempfile.mkstemp(dir=os.path.dirname(path))
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if not os.path.exists(path):
-            owner = os.stat(os.path.dirname(path))
-            os.chown(new, owner.st_uid, owner.st_gid)
-            os.chmod(new, 0o640)
-        self._module.atomic_move(new, path)
-
-    def sessions(self, wanted: Wanted) -> tuple[Session, ...]:
-        return sessions_of(self.show("bgp ipv4 unicast summary json"), wanted)
+    before: Configuration
+    parts: Parts
+    steps: list[Step]
+    lines: list[str]
+    written: str
+    saved: str
+    pending: tuple[Pending, ...]
 
 
-def text_of(path: str) -> str:
-    """The file's content; an empty text when there is none."""
-    if not os.path.exists(path):
-        return ""
-    with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-        return stream.read()
+def plan_of(params: dict[str, Any], switch: Switch, wanted: Wanted) -> Plan:
+    """Compare what is wanted with what runs and with the file; SwitchError where the switch must not be touched."""
+    running, path = switch.running(), params["config_file"]
+    before, written = read(running, wanted.estate), text_of(path)
+    refused = refusal(wanted, before.as_number, before.foreign)
+    if refused:
+        raise SwitchError(refused)
+    parts = wanted_parts(wanted) if params["prune"] else with_former(wanted_parts(wanted), before)
+    parts, pending = hold(parts, before, params["may_reset"])
+    steps = steps_of(before, wanted, parts)
+    unwritten = steps_of(read(written, wanted.estate), wanted, parts)
+    saved = merge(written, wanted, parts) if unwritten else written
+    if steps or unwritten:
+        for name, text in ((path, saved), ("the running configuration", merge(running, wanted, parts))):
+            said = switch.refusal(text)
+            if said:
+                raise SwitchError(f"FRR's parser refuses {name} as it would become, nothing was changed: {said}.")
+    return Plan(before, parts, steps, commands(before, wanted, parts), written, saved, pending)
 
 
-def change(switch: Switch, wanted: Wanted, parts: Parts, before: Configuration) -> None:
+def change(switch: Switch, wanted: Wanted, plan: Plan) -> None:
     """Load what differs; put back what was there when the switch does not take it."""
-    said = switch.load(commands(before, wanted, parts))
+    said = switch.load(plan.lines)
     after = read(switch.running(), wanted.estate)
-    missing = steps_of(after, wanted, parts)
+    missing = steps_of(after, wanted, plan.parts)
     if not said and not missing:
         return
-    switch.load(commands(after, wanted, before.parts))
+    switch.load(commands(after, wanted, plan.before.parts))
     named = ", ".join(step.target for step in missing) or "a line"
-    switch.fail(
+    raise SwitchError(
         f"the switch did not take {named}: {said or 'no reason given'}. What was configured before has been put back. "
         "Compare the switch's own configuration with the inventory."
     )
 
 
-def wait(switch: Switch, wanted: Wanted, seconds: int) -> tuple[Session, ...]:
+def wait(module: AnsibleModule, switch: Switch, wanted: Wanted, seconds: int) -> tuple[Session, ...]:
     """The sessions once all are established; fails when they are not within ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
-        sessions = switch.sessions(wanted)
+        sessions = sessions_of(switch.show("bgp ipv4 unicast summary json"), wanted)
         down = [session for session in sessions if not session.established]
         if not down or not seconds:
             return sessions
         if time.monotonic() >= deadline:
             listed = ", ".join(f"{s.neighbour} (AS {s.remote_as}): {s.state}" for s in down)
-            switch.fail(
-                f"after {seconds} s these sessions of AS {wanted.as_number} are not established: {listed}. Check that "
-                "the reflector runs, that it peers with this switch (AS, password) and that TCP port 179 is open.",
+            module.fail_json(
+                msg=f"after {seconds} s these sessions of AS {wanted.shown_as} are not established: {listed}. Check "
+                "that the reflector runs, that it peers with this switch (AS, password) and that TCP port 179 is open.",
                 sessions=[asdict(session) for session in sessions],
             )
         time.sleep(POLL_SECONDS)
 
 
-def main() -> None:
-    """Observe, plan, apply, report."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    switch = Switch(module)
-    try:
-        wanted = wanted_of(module.params)
-    except FrrError as error:
-        switch.fail(str(error))
-    running = switch.running()
-    before = read(running, wanted.estate)
-    parts = wanted_parts(wanted) if module.params["state"] == "present" else {}
-    if not module.params["prune"]:
-        parts = with_former(parts, before)
-    refused = refusal(before, wanted)
-    if refused:
-        switch.fail(refused)
-    path = module.params["config_file"]
-    written = text_of(path)
-    steps = steps_of(before, wanted, parts)
-    unwritten = steps_of(read(written, wanted.estate), wanted, parts)
-    saved = merge(written, wanted, parts) if unwritten else written
-    for name, text in ((path, saved), ("the running configuration", merge(running, wanted, parts))):
-        said = switch.refusal(text) if steps or unwritten else ""
-        if said:
-            switch.fail(f"FRR's parser refuses {name} as it would become, nothing was changed: {said}.")
-    lines = commands(before, wanted, parts) if steps else []
-    if not module.check_mode:
-        if steps:
-            change(switch, wanted, parts, before)
-        if unwritten:
-            switch.write(path, saved)
-    done = [*steps, *([Step("write", path, "keeps our part over a restart of FRR")] if unwritten else [])]
+def run(module: AnsibleModule, switch: Switch) -> dict[str, Any]:
+    """Observe, plan, apply; the module's result."""
+    absent = {"neighbours": []} if module.params["state"] == "absent" else {}
+    wanted, path = wanted_of({**module.params, **absent}), module.params["config_file"]
+    with alone(path):
+        plan = plan_of(module.params, switch, wanted)
+        unwritten = plan.saved != plan.written
+        if plan.steps and not module.check_mode:
+            change(switch, wanted, plan)
+        if unwritten and not module.check_mode:
+            write(path, plan.saved, module.atomic_move)
+    writing = [Step("write", path, "keeps our part over a restart of FRR")] if unwritten else []
     seconds = 0 if module.check_mode else module.params["wait_established"]
-    sessions = wait(switch, wanted, seconds) if parts else ()
-    module.exit_json(
-        **result(done, diff=module._diff),
-        commands=[hide(line) for line in lines],
+    sessions = wait(module, switch, wanted, seconds) if plan.parts else ()
+    return result(
+        [*plan.steps, *writing],
+        diff=module._diff,
+        commands=[hide(line) for line in plan.lines],
+        pending=[asdict(pending) for pending in plan.pending],
         sessions=[asdict(session) for session in sessions],
     )
+
+
+def main() -> None:
+    """Do it and report."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    vtysh = module.get_bin_path("vtysh")
+    if not vtysh:
+        module.fail_json(
+            msg="vtysh is not installed. Install FRR (package frr), or take this host out of the group switches."
+        )
+    try:
+        done = run(module, Switch(vtysh, module.run_command, module.tmpdir))
+    except SwitchError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error}. Correct config_file (switch_bgp_config_file), or the switch's file system.")
+    module.exit_json(**done)
 
 
 if __name__ == "__main__":

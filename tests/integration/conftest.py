@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import io
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, connect
 
 from tests.integration.control_plane import WORKLOAD_CONTROLLERS, ControlPlane
+from tests.integration.module_process import call
 
 Call = Callable[..., dict[str, Any]]
 
@@ -58,20 +56,11 @@ def kubeconfig_file(plane: ControlPlane, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run_module(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Call:
+def run_module(plane: ControlPlane) -> Call:
     """Run a module in this process, with the test cluster's kubeconfig unless another is given; gives its result."""
 
     def run(module: Any, check: bool = False, diff: bool = False, **params: Any) -> dict[str, Any]:
         arguments = {"kubeconfig": plane.kubeconfig, **params}
-        arguments = {key: value for key, value in arguments.items() if value is not None}
-        output = io.StringIO()
-        monkeypatch.setattr(sys, "stdout", output)
-        internal = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": "/tmp"}
-        with patch_module_args({**arguments, **internal}), pytest.raises(SystemExit):
-            module.main()
-        monkeypatch.undo()
-        result: dict[str, Any] = json.loads(output.getvalue())
-        result.pop("invocation", None)
-        return result
+        return call(module, {key: value for key, value in arguments.items() if value is not None}, check, diff)
 
     return run

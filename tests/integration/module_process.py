@@ -1,7 +1,9 @@
-"""A module in a process of its own, to be killed, measured, or run beside another."""
+"""Running a module: in this process, or in one of its own, to be killed, measured, or run beside another."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -9,6 +11,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
 
 OURS = "ansible_collections.hybridk8s.estate.plugins.modules."
 _RUNNER = """
@@ -27,6 +32,23 @@ class Prepared:
 
     command: tuple[str, ...]
     environment: dict[str, str]
+
+
+def call(
+    module: Any, arguments: dict[str, Any], check: bool = False, diff: bool = False, directory: Path = Path("/tmp")
+) -> dict[str, Any]:
+    """Run a module in this process; its result, without its arguments. Its own files are in `directory`."""
+    output = io.StringIO()
+    internal = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": str(directory)}
+    with (
+        contextlib.redirect_stdout(output),
+        patch_module_args({**arguments, **internal}),
+        pytest.raises(SystemExit),
+    ):
+        module.main()
+    result: dict[str, Any] = json.loads(output.getvalue())
+    result.pop("invocation", None)
+    return result
 
 
 def prepare(module: str, directory: Path, **arguments: Any) -> Prepared:

@@ -8,6 +8,7 @@ Our part is a peer-group ``ESTATE-<NAME>``, the neighbours in it, and the prefix
 All of it is compared line by line in the form that ``show running-config`` prints (seen with FRR 8.4.4), so that what
 others configured is never part of a comparison and never part of a command.
 
-``options`` are what the inventory wants, ``objects`` are the lines that this needs, ``text`` reads a configuration and
-writes our part back into one, ``plan`` goes from what is there to what is wanted, ``sessions`` is what bgpd says.
+``objects`` are the lines that the inventory's part needs, ``text`` reads a configuration and writes our part back into
+one, ``plan`` goes from what is there to what is wanted, ``reset`` puts off what resets sessions, ``vtysh`` is the FRR
+of the host, ``sessions`` what bgpd says of them. All but ``vtysh`` is pure.
 """

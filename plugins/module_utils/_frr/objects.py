@@ -14,28 +14,31 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import
     PREFIX_LIST,
     ROUTE_MAP,
     Configuration,
-    Neighbour,
     Part,
     Parts,
+)
+from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted import (
+    RESTART_MINUTES,
+    WARN_PERCENT,
+    Neighbour,
     Prefix,
     Wanted,
     group_name,
+    outside_list,
+    pods_list,
 )
-
-RESTART_MINUTES = 5
-WARN_PERCENT = 80
 
 
 def wanted_parts(wanted: Wanted) -> Parts:
     """Every object that ``wanted`` needs, as FRR prints it; none when there are no neighbours."""
     if not wanted.neighbours:
         return {}
-    group = group_name(wanted.estate)
+    group, pods, outside = group_name(wanted.estate), pods_list(wanted.estate), outside_list(wanted.estate)
     parts = [
-        Part(PREFIX_LIST, f"{group}-PODS", _list_lines(f"{group}-PODS", wanted.imports)),
-        Part(PREFIX_LIST, f"{group}-OUTSIDE", _list_lines(f"{group}-OUTSIDE", wanted.exports)),
-        Part(ROUTE_MAP, f"{group}-IN permit 10", (f"match ip address prefix-list {group}-PODS",)),
-        Part(ROUTE_MAP, f"{group}-OUT permit 10", (f"match ip address prefix-list {group}-OUTSIDE",)),
+        Part(PREFIX_LIST, pods, _list_lines(pods, wanted.imports)),
+        Part(PREFIX_LIST, outside, _list_lines(outside, wanted.exports)),
+        Part(ROUTE_MAP, f"{group}-IN permit 10", (f"match ip address prefix-list {pods}",)),
+        Part(ROUTE_MAP, f"{group}-OUT permit 10", (f"match ip address prefix-list {outside}",)),
         Part(
             PEER_GROUP,
             group,
@@ -80,11 +83,14 @@ def _limit(group: str, max_prefix: int) -> tuple[str, ...]:
 def _neighbour_part(wanted: Wanted, group: str, neighbour: Neighbour) -> Part:
     address = str(neighbour.address)
     lines = [f"neighbor {address} remote-as {neighbour.remote_as}", f"neighbor {address} peer-group {group}"]
+    if wanted.local_as:
+        # Without the two words the fabric would see local_as in each of our paths, and our neighbours the switch's own.
+        lines.append(f"neighbor {address} local-as {wanted.local_as} no-prepend replace-as")
     if neighbour.description:
         lines.append(f"neighbor {address} description {neighbour.description}")
     if neighbour.password:
         lines.append(f"neighbor {address} password {neighbour.password}")
-    # Next hops are kept and may lie in another rack: without multihop FRR takes only those on connected networks.
-    if neighbour.remote_as != wanted.as_number and neighbour.multihop > 1:
-        lines.append(f"neighbor {address} ebgp-multihop {neighbour.multihop}")
+    hops = wanted.hops(neighbour)
+    if hops:
+        lines.append(f"neighbor {address} ebgp-multihop {hops}")
     return Part(NEIGHBOUR, address, tuple(lines))

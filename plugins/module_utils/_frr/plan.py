@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.lines import family_of, inverse, key_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import (
     FAMILY,
     NEIGHBOUR,
@@ -17,28 +18,10 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import
     Configuration,
     Part,
     Parts,
-    Wanted,
-    group_name,
 )
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.reset import resetting
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
-
-_RESETTING = frozenset({"remote-as", "ebgp-multihop", "password", "peer-group", "update-source", "shutdown"})
-
-
-def refusal(configuration: Configuration, wanted: Wanted) -> str:
-    """Why this switch must not be touched, or an empty string."""
-    if configuration.as_number is not None and configuration.as_number != wanted.as_number:
-        return (
-            f"the switch runs router bgp {configuration.as_number}, but the inventory says AS {wanted.as_number}. "
-            "Correct the rack's `as` in estate_racks, or the switch."
-        )
-    taken = sorted(str(n.address) for n in wanted.neighbours if str(n.address) in configuration.foreign)
-    if taken:
-        return (
-            f"neighbor {', '.join(taken)} is configured outside peer-group {group_name(wanted.estate)}. "
-            "Remove it from the switch, or put it into that peer-group, so that one owner is left."
-        )
-    return ""
+from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted import Wanted
 
 
 def differences(configuration: Configuration, parts: Parts) -> list[tuple[Part | None, Part | None]]:
@@ -52,11 +35,7 @@ def differences(configuration: Configuration, parts: Parts) -> list[tuple[Part |
 def _same(old: Part | None, new: Part | None, default_unicast: bool) -> bool:
     if old is None or new is None:
         return old is new
-    return set(old.lines) == set(new.lines) and _family(old, default_unicast) == _family(new, default_unicast)
-
-
-def _family(part: Part, default_unicast: bool) -> set[str]:
-    return {line for line in part.family if not (default_unicast and line == f"neighbor {part.name} activate")}
+    return set(old.lines) == set(new.lines) and family_of(old, default_unicast) == family_of(new, default_unicast)
 
 
 def steps_of(configuration: Configuration, wanted: Wanted, parts: Parts) -> list[Step]:
@@ -74,7 +53,7 @@ def steps_of(configuration: Configuration, wanted: Wanted, parts: Parts) -> list
             Step(
                 action,
                 f"{named.kind}/{named.name}",
-                _reason(old, new),
+                _reason(old, new, configuration.default_unicast),
                 old.text if old else "",
                 new.text if new else "",
             )
@@ -82,30 +61,16 @@ def steps_of(configuration: Configuration, wanted: Wanted, parts: Parts) -> list
     return steps
 
 
-def _reason(old: Part | None, new: Part | None) -> str:
+def _reason(old: Part | None, new: Part | None, default_unicast: bool) -> str:
     if new is None:
         return "the inventory no longer has it"
     if old is None:
         return "the inventory has it"
-    changed = {line for line in (*old.lines, *new.lines) if (line in old.lines) != (line in new.lines)}
-    resetting = sorted({word for word in (_key(line)[1] for line in changed) if word in _RESETTING})
-    if old.kind == NEIGHBOUR and resetting:
-        return f"differs from the inventory; {', '.join(resetting)} changes, which resets the session"
+    resets = sorted(resetting(old, new, default_unicast)) if old.kind in (NEIGHBOUR, PEER_GROUP) else []
+    if resets:
+        sessions = "the session" if old.kind == NEIGHBOUR else "all sessions"
+        return f"differs from the inventory; {', '.join(resets)} changes, which resets {sessions}"
     return "differs from the inventory"
-
-
-def _key(line: str) -> tuple[str, ...]:
-    """What a ``neighbor`` line sets: two lines with the same key replace each other."""
-    words = line.split()
-    if words[0] == "no":
-        words = words[1:]
-    if words[2] == "route-map" or words[2:4] == ["timers", "connect"]:
-        return (words[1], words[2], words[-1] if words[2] == "route-map" else "connect")
-    return (words[1], words[2])
-
-
-def _inverse(line: str) -> str:
-    return line[3:] if line.startswith("no ") else f"no {line}"
 
 
 def commands(configuration: Configuration, wanted: Wanted, parts: Parts) -> list[str]:
@@ -130,7 +95,7 @@ def commands(configuration: Configuration, wanted: Wanted, parts: Parts) -> list
             before += missing
             after += stale
         elif new is not None and new.kind == ROUTE_MAP:
-            stale = [_inverse(line) for line in (old.lines if old else ()) if line not in new.lines]
+            stale = [inverse(line) for line in (old.lines if old else ()) if line not in new.lines]
             before += [f"route-map {new.name}", *(f" {line}" for line in (*stale, *new.lines)), "exit"]
         elif new is not None:
             (inside if new.kind == PEER_GROUP else joining).extend(_changes(old.lines if old else (), new.lines))
@@ -160,13 +125,13 @@ def _sequence(part: Part) -> tuple[str, str]:
 def _list_changes(old: Part | None, new: Part) -> tuple[list[str], list[str]]:
     there = old.lines if old else ()
     sequences = {line.split()[4] for line in new.lines}
-    stale = [_inverse(line) for line in there if line.split()[4] not in sequences]
+    stale = [inverse(line) for line in there if line.split()[4] not in sequences]
     return stale, [line for line in new.lines if line not in there]
 
 
 def _changes(old: Sequence[str], new: Sequence[str]) -> list[str]:
-    keys = {_key(line) for line in new}
-    stale = [_inverse(line) for line in old if _key(line) not in keys]
+    keys = {key_of(line) for line in new}
+    stale = [inverse(line) for line in old if key_of(line) not in keys]
     return [*stale, *(line for line in new if line not in old)]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import Wanted
+from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted import Wanted
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import (
     FAMILY,
@@ -18,11 +18,16 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import
     Configuration,
     Part,
     Parts,
+)
+from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted import (
     Wanted,
     group_name,
+    outside_list,
+    pods_list,
 )
 
 _ROUTER = re.compile(r"router bgp (\d+)$")
+_MAXIMUM_PATHS = re.compile(r"maximum-paths (\d+)$")
 _ROUTER_WORDS = frozenset(
     [
         "neighbor",
@@ -46,14 +51,19 @@ _MAP_WORDS = frozenset(["match", "set", "call", "on-match", "continue", "descrip
 _HEADER = frozenset({"Building configuration...", "Current configuration:"})
 
 
-def _with_context(text: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _lines(text: str) -> list[str]:
+    """The lines as they stand: ``splitlines`` would also split at characters that others may have in a description."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def _with_context(lines: Iterable[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Every line of a configuration: as it stands, normalised, and the lines that open the contexts it is in.
 
     A line that opens or closes a context belongs to it. Lines at the margin are top-level, but for the words that only
     a ``router bgp`` or ``route-map`` above them can mean: people write configurations without indentation.
     """
     path: tuple[str, ...] = ()
-    for raw in text.splitlines():
+    for raw in lines:
         line = " ".join(raw.split())
         if not line or line[0] in "!#":
             yield raw, "", path
@@ -82,9 +92,10 @@ def _continues(path: tuple[str, ...], line: str) -> bool:
 def read(text: str, estate: str) -> Configuration:
     """What ``text`` (a running configuration, or frr.conf) holds of the estate's objects."""
     group = group_name(estate)
-    lines = [(line, path) for _raw, line, path in _with_context(text) if line]
+    lines = [(line, path) for _raw, line, path in _with_context(_lines(text)) if line]
     as_number: int | None = None
     default_unicast = True
+    maximum_paths: int | None = None
     neighbours: dict[str, list[str]] = {}
     families: dict[str, list[str]] = {}
     tops: dict[tuple[str, str], list[str]] = {}
@@ -93,13 +104,16 @@ def read(text: str, estate: str) -> Configuration:
         if router:
             as_number = int(router.group(1))
             default_unicast = default_unicast and line != "no bgp default ipv4-unicast"
+            paths = _MAXIMUM_PATHS.match(line)
+            if paths and path[1:] == (FAMILY,):
+                maximum_paths = int(paths.group(1))
             target = _target(line)
             if target and len(path) == 1:
                 neighbours.setdefault(target, []).append(line)
             elif target and path[1] == FAMILY:
                 families.setdefault(target, []).append(line)
             continue
-        owned = _top_owner(line, path, group)
+        owned = _top_owner(line, path, estate)
         if owned:
             tops.setdefault(owned, [])
             if owned[0] == PREFIX_LIST or line not in (path[0], "exit"):
@@ -110,7 +124,7 @@ def read(text: str, estate: str) -> Configuration:
         kind = PEER_GROUP if name == group else NEIGHBOUR
         parts[kind, name] = Part(kind, name, tuple(neighbours.get(name, ())), tuple(families.get(name, ())))
     foreign = tuple(sorted(name for name in neighbours if name not in members and name != group))
-    return Configuration(as_number, default_unicast, parts, foreign)
+    return Configuration(as_number, default_unicast, parts, foreign, maximum_paths)
 
 
 def _target(line: str) -> str:
@@ -120,9 +134,10 @@ def _target(line: str) -> str:
     return words[1] if len(words) > 2 and words[0] == "neighbor" else ""
 
 
-def _top_owner(line: str, path: tuple[str, ...], group: str) -> tuple[str, str] | None:
+def _top_owner(line: str, path: tuple[str, ...], estate: str) -> tuple[str, str] | None:
+    group = group_name(estate)
     words = path[0].split() if path else []
-    if words[:2] == ["ip", "prefix-list"] and len(words) > 3 and words[2] in (f"{group}-PODS", f"{group}-OUTSIDE"):
+    if words[:2] == ["ip", "prefix-list"] and len(words) > 3 and words[2] in (pods_list(estate), outside_list(estate)):
         return (PREFIX_LIST, words[2]) if line == path[0] else None
     if words[:1] == ["route-map"] and len(words) == 4 and words[1] in (f"{group}-IN", f"{group}-OUT"):
         return ROUTE_MAP, " ".join(words[1:])
@@ -156,15 +171,14 @@ def _trimmed(lines: Sequence[str]) -> list[str]:
 
 
 def _without_ours(text: str, estate: str) -> list[str]:
-    group = group_name(estate)
     members = {name for kind, name in read(text, estate).parts if kind in (PEER_GROUP, NEIGHBOUR)}
     kept = []
-    for raw, line, path in _with_context(text):
+    for raw, line, path in _with_context(_lines(text)):
         if raw.strip() in _HEADER:
             continue
         if line and path and _ROUTER.match(path[0]) and path[1:] in ((), (FAMILY,)) and _target(line) in members:
             continue
-        if line and _top_owner(line, path, group):
+        if line and _top_owner(line, path, estate):
             continue
         kept.append(raw)
     return kept
@@ -172,7 +186,7 @@ def _without_ours(text: str, estate: str) -> list[str]:
 
 def _insert_peers(text: Sequence[str], as_number: int, lines: Sequence[str], family: Sequence[str]) -> list[str]:
     """Put the neighbour lines into ``router bgp``, before its first address family, and the rest into that family."""
-    located = list(_with_context("\n".join(text)))
+    located = list(_with_context(text))
     inside = [n for n, (_raw, _line, path) in enumerate(located) if path and _ROUTER.match(path[0])]
     wrapped = [f" {FAMILY}", *family, " exit-address-family"]
     if not inside:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.text import merge
 from ansible_collections.hybridk8s.estate.plugins.modules import frr_bgp
 
-from tests.unit.plugins.module_utils._frr.samples import OPTIONS, PARTS, RUNNING, THEIRS, WANTED
+from tests.unit.plugins.module_utils._frr.samples import PARTS, RUNNING, THEIRS
+from tests.unit.plugins.module_utils._switch.samples import OPTIONS, WANTED
 
 ESTABLISHED = {"state": "Established", "pfxRcd": 1, "peerUptimeMsec": 1000}
 
@@ -177,6 +180,7 @@ def test_absent(switch: FakeFrr, tmp_path: Path, capsys: pytest.CaptureFixture[s
     [
         (THEIRS.replace("router bgp 64901", "router bgp 65000"), "bgpd", {}, "router bgp 65000"),
         (THEIRS.replace("10.20.1.99", "10.20.1.11"), "bgpd", {}, "outside peer-group"),
+        (THEIRS, "bgpd", {"as_number": 65000, "local_as": 64901}, "router bgp 64901, but the inventory says AS 65000"),
         (THEIRS, "zebra", {}, "bgpd=yes"),
         (THEIRS, "bgpd", {"export_prefixes": [{"prefix": "10.20.0.0/16"}]}, "holds the node address"),
     ],
@@ -220,4 +224,41 @@ def test_a_switch_without_frr(
 ) -> None:
     monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda *_args, **_kwargs: None)
     assert "Install FRR" in call(capsys, tmp_path)["msg"]
+    assert switch.loaded == []
+
+
+def test_a_session_that_may_not_be_reset_is_pending_and_keeps_its_password(
+    switch: FakeFrr, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = RUNNING.replace("password s3cret", "password 0ld")
+    switch.running, switch.after = old, RUNNING
+    (tmp_path / "frr.conf").write_text(old)
+    for check in (True, False):
+        held = call(capsys, tmp_path, check=check, may_reset=[])
+        assert (held["changed"], held["commands"]) == (False, [])
+        assert held["pending"] == [{"neighbour": "10.20.1.11", "attributes": ["password"]}]
+    done = call(capsys, tmp_path, diff=True, may_reset=["10.20.1.11"])
+    assert (done["changed"], done["pending"]) == (True, [])
+    assert done["commands"] == ["router bgp 64901", " neighbor 10.20.1.11 password <hidden>", "exit"]
+    assert "0ld" not in json.dumps(done)
+    assert (tmp_path / "frr.conf").read_text() == merge(RUNNING, WANTED, PARTS)
+
+
+def test_another_run_on_the_file_is_waited_for(
+    switch: FakeFrr, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ansible_collections.hybridk8s.estate.plugins.module_utils._frr.vtysh.LOCK_SECONDS", 0.0)
+    other = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    failed = call(capsys, tmp_path)
+    assert "another run has been changing" in failed["msg"]
+    assert switch.loaded == []
+    os.close(other)
+    assert call(capsys, tmp_path)["changed"] is True
+
+
+def test_a_file_in_a_directory_that_is_not_there(
+    switch: FakeFrr, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "No such file" in call(capsys, tmp_path / "none")["msg"]
     assert switch.loaded == []

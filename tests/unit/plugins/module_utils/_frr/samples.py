@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import Wanted
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.objects import wanted_parts
-from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.options import wanted_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.plan import commands, steps_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.text import read
+from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted import Wanted
+
+from tests.unit.plugins.module_utils._switch.samples import WANTED
 
 THEIRS = """\
 Building configuration...
@@ -99,22 +98,7 @@ exit
 end
 """
 
-OPTIONS: dict[str, Any] = {
-    "estate": "lab",
-    "as_number": 64901,
-    "neighbours": [
-        {"address": "10.20.1.11", "remote_as": 64512, "description": "cp1", "password": "s3cret"},
-        {"address": "10.20.1.12", "remote_as": 64512},
-    ],
-    "import_prefixes": [{"prefix": "10.21.0.0/16", "ge": 26, "le": 32}],
-    "export_prefixes": [{"prefix": "10.99.0.0/16", "le": 32}],
-}
-WANTED = wanted_of(OPTIONS)
 PARTS = wanted_parts(WANTED)
-
-
-def options(**changes: Any) -> dict[str, Any]:
-    return {**OPTIONS, **changes}
 
 
 def lines_for(text: str, wanted: Wanted = WANTED, absent: bool = False) -> list[str]:

@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import hide
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.objects import wanted_parts, with_former
-from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.plan import commands, refusal, steps_of
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.plan import commands, steps_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.text import read
+from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted import refusal
 
-from tests.unit.plugins.module_utils._frr.samples import PARTS, RUNNING, THEIRS, WANTED, lines_for, targets
+from tests.unit.plugins.module_utils._frr.samples import PARTS, RUNNING, THEIRS, lines_for, targets
+from tests.unit.plugins.module_utils._switch.samples import WANTED
 
 
 def test_what_frr_prints_of_ours_needs_no_change() -> None:
@@ -175,7 +178,7 @@ def test_with_nothing_to_export_nodes_are_told_nothing() -> None:
     [
         (
             RUNNING.replace("router bgp 64901", "router bgp 65000"),
-            "runs router bgp 65000, but the inventory says AS 64901",
+            "runs router bgp 65000, but the inventory says AS 64901.*switch_bgp_router_as: 65000",
         ),
         (RUNNING.replace(" neighbor 10.20.1.12 peer-group ESTATE-LAB\n", ""), "10.20.1.12 is configured outside"),
         (RUNNING, ""),
@@ -184,8 +187,9 @@ def test_with_nothing_to_export_nodes_are_told_nothing() -> None:
     ],
 )
 def test_a_switch_that_is_not_as_declared_is_refused(text: str, said: str) -> None:
-    refused = refusal(read(text, "lab"), WANTED)
-    assert said in refused if said else refused == ""
+    there = read(text, "lab")
+    refused = refusal(WANTED, there.as_number, there.foreign)
+    assert re.search(said, refused) if said else refused == ""
 
 
 def test_passwords_are_in_the_lines_and_in_nothing_a_person_sees() -> None:
@@ -202,6 +206,11 @@ def test_a_change_that_resets_a_session_says_so() -> None:
     changed = read(RUNNING.replace("password s3cret", "password old"), "lab")
     (step,) = steps_of(changed, WANTED, PARTS)
     assert "password changes, which resets the session" in step.reason
+    grouped = read(
+        RUNNING.replace(" neighbor SPINE peer", " neighbor ESTATE-LAB shutdown\n neighbor SPINE peer"), "lab"
+    )
+    (step,) = steps_of(grouped, WANTED, PARTS)
+    assert "shutdown changes, which resets all sessions" in step.reason
     described = read(RUNNING.replace("description cp1", "description x"), "lab")
     (step,) = steps_of(described, WANTED, PARTS)
     assert "resets" not in step.reason

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.sessions import sessions_of
 
-from tests.unit.plugins.module_utils._frr.samples import WANTED
+from tests.unit.plugins.module_utils._switch.samples import WANTED
 
 SUMMARY = '{"peers": {"10.20.1.11": {"state": "Established", "pfxRcd": 2, "peerUptimeMsec": 41000, "remoteAs": 64512}}}'
 

@@ -10,7 +10,8 @@ import pytest
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.objects import wanted_parts
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.text import merge, read
 
-from tests.unit.plugins.module_utils._frr.samples import PARTS, RUNNING, THEIRS, WANTED, targets
+from tests.unit.plugins.module_utils._frr.samples import PARTS, RUNNING, THEIRS, targets
+from tests.unit.plugins.module_utils._switch.samples import WANTED
 
 
 def test_estates_whose_names_begin_alike_keep_apart() -> None:
@@ -71,3 +72,38 @@ def test_neighbours_stand_in_the_router_before_its_address_families() -> None:
     assert lines.index("router bgp 64901") < lines.index(" neighbor 10.20.1.11 remote-as 64512")
     assert lines.index(" neighbor 10.20.1.12 ebgp-multihop 2") < lines.index("address-family ipv4 unicast")
     assert lines.index("  neighbor ESTATE-LAB activate") < lines.index("exit-address-family")
+
+
+ODD = (
+    "! by hand\t \r\n"
+    "hostname tor1\r\n"
+    "router bgp 64901\n"
+    "  neighbor 10.20.1.99 remote-as 1   \n"
+    "\tneighbor 10.20.1.99 description caf\udce9 \u2028 \x0c\x85 x\n"
+    " maximum-paths 8\n"
+    "exit\n"
+    "ip prefix-list ESTATE-LAB-PODSX seq 5 permit any \n"
+    "route-map ESTATE-LABX-IN permit 10\n"
+    "exit\n"
+    "line vty"
+)
+
+
+def test_lines_of_others_keep_every_byte() -> None:
+    merged = merge(ODD, WANTED, PARTS)
+    for text in (merged, merge(merged, WANTED, {})):
+        kept = iter(text.split("\n"))
+        assert all(line in kept for line in ODD.split("\n")), text
+
+
+@pytest.mark.parametrize(
+    ("lines", "paths"),
+    [
+        ("", None),
+        (" address-family ipv4 unicast\n  maximum-paths 1\n exit-address-family\n", 1),
+        (" address-family ipv4 unicast\n  maximum-paths ibgp 1\n exit-address-family\n", None),
+        (" address-family ipv6 unicast\n  maximum-paths 1\n exit-address-family\n", None),
+    ],
+)
+def test_how_many_equal_paths_the_switch_uses(lines: str, paths: int | None) -> None:
+    assert read(f"router bgp 64901\n{lines}exit\n", "lab").maximum_paths == paths
