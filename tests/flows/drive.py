@@ -12,7 +12,9 @@ import resource
 import shlex
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,6 +26,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 KUBECONFIG = "/etc/kubernetes/admin.conf"
 
 _T = TypeVar("_T")
+_ASKED: ContextVar[str] = ContextVar("asked", default="")
 _RECAP_LINE = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>ok=\d+ .*)$", re.MULTILINE)
 
 
@@ -76,9 +79,19 @@ def outside(*arguments: str, timeout: float = 30) -> str:
 
 
 def kubectl(*arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
-    """Run kubectl on the first control plane of the inventory that is powered on."""
+    """Run kubectl on the first control plane of the inventory that is powered on, or on the one that is `asking`."""
     line = shlex.join(["kubectl", f"--kubeconfig={KUBECONFIG}", *arguments])
-    return ssh(next(iter(booted("control_plane"))), line, stdin=stdin, timeout=timeout)
+    return ssh(_ASKED.get() or next(iter(booted("control_plane"))), line, stdin=stdin, timeout=timeout)
+
+
+@contextmanager
+def asking(control_plane: str) -> Iterator[None]:
+    """kubectl runs on this host, in a lab of two clusters."""
+    token = _ASKED.set(control_plane)
+    try:
+        yield
+    finally:
+        _ASKED.reset(token)
 
 
 def objects(kind: str, *arguments: str) -> list[dict[str, Any]]:
@@ -125,17 +138,17 @@ def limit() -> str:
     return ":".join(["all", "localhost", *(f"!{host}" for host in inventory().hosts_of("all") if host not in up)])
 
 
-def playbook_command(name: str, *arguments: str) -> list[str]:
-    """The command that runs a playbook of the collection in the control drive."""
-    inventory_option = f"--inventory={inventory_path()}"
+def playbook_command(name: str, *arguments: str, estate: Path | None = None) -> list[str]:
+    """The command that runs a playbook of the collection on the control station; ``estate`` is another inventory."""
+    inventory_option = f"--inventory={estate or inventory_path()}"
     return ["./lab", "run", "--", "ansible-playbook", inventory_option, f"hybridk8s.estate.{name}", *arguments]
 
 
-def playbook(name: str, *arguments: str, timeout: float = 1800) -> Run:
+def playbook(name: str, *arguments: str, estate: Path | None = None, timeout: float = 1800) -> Run:
     """Run a playbook of the collection to its end, whatever that is."""
     started, cpu_before = time.monotonic(), _cpu_of_children()
     done = subprocess.run(
-        playbook_command(name, *arguments),
+        playbook_command(name, *arguments, estate=estate),
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.flows.drive import REPOSITORY, DriveError, playbook, playbook_command
 
@@ -31,6 +32,17 @@ class KillPoint:
     def __str__(self) -> str:
         again = f" (time {self.occurrence})" if self.occurrence > 1 else ""
         return f"{self.delay:.1f} s after {self.task!r}{again}"
+
+
+@dataclass(frozen=True)
+class Sight:
+    """As soon as ``seen`` says so; ``what`` it sees, for people."""
+
+    what: str
+    seen: Callable[[], bool]
+
+    def __str__(self) -> str:
+        return f"when {self.what}"
 
 
 def tasks_of(output: str) -> tuple[str, ...]:
@@ -69,19 +81,41 @@ def interruptible(tasks: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept[:-_CLOSING_TASKS])
 
 
-def run_until(point: KillPoint, name: str, *arguments: str, timeout: float = 1800) -> str:
-    """Run a playbook and SIGKILL its whole process group at the point; its output so far.
+def run_until(
+    point: KillPoint | Sight, name: str, *arguments: str, estate: Path | None = None, timeout: float = 1800
+) -> str:
+    """Run a playbook and SIGKILL all of its processes at the point; its output so far.
 
     Raises DriveError when the playbook ended before: then nothing was interrupted.
     """
-    running = _Running(point, name, arguments)
-    ended = running.reach(timeout) is None
-    with suppress(ProcessLookupError):
-        os.killpg(running.process.pid, signal.SIGKILL)
+    running = _Running(point, name, arguments, estate)
+    reached = running.reach(timeout)
+    _kill_with_descendants(running.process.pid)
     output = running.finish(timeout)
-    if ended:
+    if not reached:
         raise DriveError(f"{name} was not interrupted {point}: exit {running.process.returncode}\n{output}")
     return output
+
+
+def _kill_with_descendants(pid: int) -> None:
+    """Ansible's workers, and the modules that they run on the controller, are in sessions of their own."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+    for each in [pid, *_descendants(pid)]:
+        with suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
+
+
+def _descendants(pid: int) -> list[int]:
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit():
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    found, generation = [], {pid}
+    while generation := {child for child, parent in parents.items() if parent in generation}:
+        found += generation
+    return found
 
 
 def run_through(
@@ -92,7 +126,7 @@ def run_through(
     Raises DriveError when the playbook ended before.
     """
     running = _Running(point, name, arguments)
-    if running.reach(timeout) is None:
+    if not running.reach(timeout):
         raise DriveError(f"{name} ended before {point}\n{running.finish(timeout)}")
     act()
     output = running.finish(timeout)
@@ -102,12 +136,14 @@ def run_through(
 class _Running:
     """A playbook that is watched for its point."""
 
-    def __init__(self, point: KillPoint, name: str, arguments: Sequence[str]) -> None:
+    def __init__(
+        self, point: KillPoint | Sight, name: str, arguments: Sequence[str], estate: Path | None = None
+    ) -> None:
         self._point = point
         self._output: list[str] = []
         self._reached = threading.Event()
         self.process = subprocess.Popen(
-            playbook_command(name, *arguments),
+            playbook_command(name, *arguments, estate=estate),
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -122,18 +158,20 @@ class _Running:
         seen = 0
         for line in self.process.stdout or ():
             self._output.append(line)
-            seen += tasks_of(line) == (self._point.task,)
-            if seen == self._point.occurrence:
-                self._reached.set()
+            if isinstance(self._point, KillPoint):
+                seen += tasks_of(line) == (self._point.task,)
+                if seen == self._point.occurrence:
+                    self._reached.set()
 
-    def reach(self, timeout: float) -> KillPoint | None:
-        """Wait for the point; None when the playbook ends before, or the time."""
+    def reach(self, timeout: float) -> bool:
+        """Wait for the point; False when the playbook ends before, or the time."""
         deadline = time.monotonic() + timeout
         while self.process.poll() is None and not self._reached.wait(0.1) and time.monotonic() < deadline:
-            pass
-        if self._reached.is_set():
+            if isinstance(self._point, Sight) and self._point.seen():
+                self._reached.set()
+        if self._reached.is_set() and isinstance(self._point, KillPoint):
             _wait(self.process, self._point.delay)
-        return self._point if self._reached.is_set() and self.process.poll() is None else None
+        return self._reached.is_set() and self.process.poll() is None
 
     def finish(self, timeout: float) -> str:
         """Wait for the end; everything that was printed."""

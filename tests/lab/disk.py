@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.lab.files import write_atomically
 from tests.lab.identity import machine_id_of
 from tests.lab.topology import Machine, Topology
-from tests.lab.underlay import frr_configuration
+from tests.lab.underlay import frr_configuration, gateway_configuration
 
 # overlayfs cannot stack on the overlay that is the root, and the kubelet and etcd write much.
 DATA_DIRECTORIES = ("/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd")
@@ -99,7 +99,13 @@ def files_of(machine: Machine, topology: Topology, credentials: Credentials, lab
         *(File(f"/etc/systemd/system/{masked}", link="/dev/null") for masked in MASKED_UNITS),
     ]
     if machine.kind == "switch":
-        files.append(File("/etc/frr/frr.conf", frr_configuration(topology, machine.name), 0o640, "frr"))
+        files += [
+            File("/etc/frr/frr.conf", frr_configuration(topology, machine.name), 0o640, "frr"),
+            File("/etc/keepalived/keepalived.conf", gateway_configuration(topology, machine.name)),
+            File("/etc/default/keepalived", "DAEMON_ARGS=--vrrp\n"),
+            # It lets go of a gateway before the routes are gone, and takes one when routes can be there.
+            File("/etc/systemd/system/keepalived.service.d/lab.conf", "[Unit]\nAfter=frr.service\n"),
+        ]
     return files
 
 

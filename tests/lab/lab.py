@@ -191,23 +191,28 @@ def _wait_for_boot(lab: Lab, started: Mapping[Host, subprocess.Popen[bytes] | No
 
 
 def _wait_for_fabric(lab: Lab) -> None:
-    """Wait until every switch that runs has a route to the racks of every other that runs."""
+    """Wait until every switch that runs has a route to the racks of every other that runs, and gateways are held."""
     running = [host for host in map(lab.host, (m.name for m in switches_of(lab.topology))) if host.pids()]
-    announced = {switch.name: switch.networks for switch in lab.topology.fabric}
-    expected = {str(prefix) for host in running for prefix in announced[host.name]}
+    on = [switch for switch in lab.topology.fabric if switch.name in {host.name for host in running}]
+    expected = {str(prefix) for switch in on for prefix in switch.networks}
+    gateways = {str(gateway.address) for switch in on for gateway in switch.gateways}
 
     def missing() -> list[str]:
+        held = {address for host in running for address in network.addresses(host.namespace)}
         return [
-            f"{host.name} has no route to {', '.join(sorted(expected - network.routes(host.namespace)))}"
-            for host in running
-            if not expected <= network.routes(host.namespace)
+            *(f"no switch holds {address}" for address in sorted(gateways - held)),
+            *(
+                f"{host.name} has no route to {', '.join(sorted(expected - network.routes(host.namespace)))}"
+                for host in running
+                if not expected <= network.routes(host.namespace)
+            ),
         ]
 
     if not missing():
         return
     with step(f"fabric of {len(running)} switches: waiting for routes"):
         if not wait_until(lambda: not missing(), FABRIC_WITHIN_SECONDS, interval=0.2):
-            raise LabError("the switches have not learned all routes: " + "; ".join(missing()))
+            raise LabError("the fabric is not whole: " + "; ".join(missing()))
 
 
 def boot(identity: Identity, name: str) -> None:

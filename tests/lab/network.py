@@ -16,19 +16,17 @@ NAMESPACES = Path("/run/netns")
 QUIET = {"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1"}
 FORWARDING = {
     "net.ipv4.ip_forward": "1",
-    "net.ipv4.fib_multipath_hash_policy": "1",
     # Its neighbours hear at once that a switch is there again.
     "net.ipv4.conf.all.arp_notify": "1",
     "net.ipv4.conf.default.arp_notify": "1",
 }
 FAILOVER = {
-    **QUIET,
     "net.ipv4.fib_multipath_hash_policy": "1",
     # A next hop that does not answer ARP is left out…
     "net.ipv4.fib_multipath_use_neigh": "1",
 }
 # … which is found out soon (milliseconds).
-ATTENTIVE = "base_reachable 1000 delay_probe 1000 retrans 200 ucast_probes 2"
+ATTENTIVE = "base_reachable 200 delay_probe 200 retrans 100 ucast_probes 2"
 
 
 def path_of(namespace: str) -> Path:
@@ -101,6 +99,14 @@ def devices(namespace: str) -> dict[str, bool]:
     return {str(device["ifname"]): "UP" in device["flags"] for device in listing}
 
 
+def addresses(namespace: str) -> set[str]:
+    """The IPv4 addresses in a namespace; none when it is gone."""
+    if not namespace_exists(namespace):
+        return set()
+    listing = json.loads(run(["ip", "-json", "-4", "-netns", namespace, "address", "show"]))
+    return {str(address["local"]) for device in listing for address in device.get("addr_info", ())}
+
+
 def routes(namespace: str) -> set[str]:
     """Destinations that the namespace has a route to."""
     listing = json.loads(run(["ip", "-json", "-netns", namespace, "route", "show"]))
@@ -134,9 +140,7 @@ def attach(identity: Identity, owner: str, attachment: Attachment, namespace: st
 
 
 def _settings(attachment: Attachment) -> Mapping[str, str]:
-    if attachment.forwards:
-        return FORWARDING
-    return FAILOVER if attachment.fails_over else {}
+    return {**(FORWARDING if attachment.forwards else {}), **(FAILOVER if attachment.fails_over else {})}
 
 
 def _addressing(leg: Leg) -> list[str]:

@@ -5,9 +5,9 @@ outside segment; the hosts' default gateway is the rack's `gateway`, or else its
 
 - Spine: `lab_spine`. The switches route to each other over it. The control station (Ansible, the mirror, the name
   server) has a leg there at the address that `estate_mirror` names, and static routes to the racks.
-- Outside: the first prefix of `estate_bgp.import`, one segment with a leg of **every** switch and one client. Behind a
-  single switch the client would lose all pods with that switch. So it spreads its flows over all of them, and leaves
-  out a next hop that no longer answers ARP: while a switch of a rack lives, the pods of that rack can be reached.
+- Outside: the first prefix of `estate_bgp.import`, one segment with a leg of **every** switch and one client.
+- Several switches hold a gateway together (VRRP): the outside client's, and that of a rack of several switches whose
+  `gateway` is nobody's own address. While one of them lives, it answers.
 
 Names of racks, hosts and switches, addresses and AS numbers come from the inventory alone.
 """
@@ -28,6 +28,8 @@ SPINE = "spine"
 OUTSIDE = "outside"
 DEFAULT_SPINE = "10.98.0.0/24"
 ANYWHERE = IPv4Network("0.0.0.0/0")
+_FIRST_PRIORITY = 100
+_SMALLEST_OUTSIDE = 8
 
 Kind = Literal["host", "switch"]
 
@@ -79,6 +81,16 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class SharedGateway:
+    """A gateway that a switch holds together with others. The living one of the highest `priority` begins."""
+
+    name: str
+    device: str
+    address: IPv4Address
+    priority: int
+
+
+@dataclass(frozen=True)
 class FabricSwitch:
     """A switch as the other switches see it. `networks` are the prefixes it announces by itself."""
 
@@ -86,6 +98,7 @@ class FabricSwitch:
     as_number: int
     spine_address: IPv4Address
     networks: tuple[IPv4Network, ...]
+    gateways: tuple[SharedGateway, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,11 +129,14 @@ class Topology:
 
 @dataclass(frozen=True)
 class _Rack:
+    """`shared` says that no switch has the gateway as its own address."""
+
     name: str
     subnet: IPv4Network
     as_number: int
     switches: tuple[str, ...]
     gateway: IPv4Address
+    shared: bool
 
 
 class _Reader:
@@ -172,10 +188,10 @@ def topology_of(inventory: Inventory) -> Topology:
     segments = _segments(racks, spine, outside)
     _check_overlaps(reader, segments)
     spine_addresses = _assign(reader, spine, (switch for rack in racks for switch in rack.switches), {mirror.address})
-    outside_hosts = iter(outside.subnet.hosts()) if outside else iter(())
-    client_address = next(outside_hosts, None)
+    client_address = outside.subnet[1] if outside else None
+    client_gateway = outside.subnet[-2] if outside else None
     outside_addresses = _assign(
-        reader, outside, (switch for rack in racks for switch in rack.switches), {client_address}
+        reader, outside, (switch for rack in racks for switch in rack.switches), {client_address, client_gateway}
     )
     hosts = _hosts(reader, racks)
     reader.stop_if_wrong()
@@ -192,13 +208,19 @@ def topology_of(inventory: Inventory) -> Topology:
         segments=segments,
         machines=machines,
         fabric=tuple(
-            FabricSwitch(name, rack.as_number, spine_addresses[name], (rack.subnet, *announced_everywhere))
+            FabricSwitch(
+                name,
+                rack.as_number,
+                spine_addresses[name],
+                (rack.subnet, *announced_everywhere),
+                tuple(_gateways(rack, name, client_gateway, list(outside_addresses))),
+            )
             for rack in racks
             for name in rack.switches
         ),
         mirror=mirror,
         station=_station(spine, mirror, racks, spine_addresses),
-        client=_client(outside, client_address, tuple(outside_addresses.values())),
+        client=_client(outside, client_address, client_gateway),
     )
 
 
@@ -244,7 +266,8 @@ def _rack(reader: _Reader, name: str, body: Mapping[str, Any], placed: Mapping[s
         return None
     if gateway not in subnet:
         reader.problem(f"{where}: its gateway {gateway} is outside its subnet {subnet}")
-    return _Rack(name, subnet, int(body["as"]), switches, gateway)
+    shared = gateway not in [reader.host_address(switch) for switch in switches]
+    return _Rack(name, subnet, int(body["as"]), switches, gateway, shared)
 
 
 def _mirror(reader: _Reader) -> Mirror | None:
@@ -281,7 +304,12 @@ def _outside(reader: _Reader) -> Segment | None:
     if not prefixes:
         return None
     subnet = reader.network(prefixes[0], "estate_bgp.import")
-    return Segment(OUTSIDE, subnet) if subnet else None
+    if subnet is None:
+        return None
+    if subnet.num_addresses < _SMALLEST_OUTSIDE:
+        reader.problem(f"estate_bgp.import: {subnet} has no room for a client, its gateway and the switches")
+        return None
+    return Segment(OUTSIDE, subnet)
 
 
 def _segments(racks: Iterable[_Rack], spine: Segment, outside: Segment | None) -> tuple[Segment, ...]:
@@ -350,11 +378,17 @@ def _switch(reader: _Reader, rack: _Rack, name: str, beyond: tuple[Leg, ...]) ->
     address = reader.host_address(name) or rack.gateway
     if address not in rack.subnet:
         reader.problem(f"{name}: {address} is outside the subnet {rack.subnet} of rack {rack.name}")
-    # A gateway that no switch has by itself is a shared address, which the rack's first switch answers for.
-    answers_for = {address} | ({rack.gateway} if name == rack.switches[0] else set())
-    addresses = sorted(answers_for, key=lambda candidate: candidate != address)
-    leg = Leg(rack_segment(rack.name), "eth0", tuple(_in(rack.subnet, each) for each in addresses))
-    return Machine(name, "switch", address, Attachment((leg, *beyond), forwards=True))
+    leg = Leg(rack_segment(rack.name), "eth0", (_in(rack.subnet, address),))
+    return Machine(name, "switch", address, Attachment((leg, *beyond), forwards=True, fails_over=True))
+
+
+def _gateways(
+    rack: _Rack, name: str, client_gateway: IPv4Address | None, everyone: Sequence[str]
+) -> Iterator[SharedGateway]:
+    if rack.shared:
+        yield SharedGateway("RACK", "eth0", rack.gateway, _FIRST_PRIORITY - rack.switches.index(name))
+    if client_gateway is not None:
+        yield SharedGateway("OUTSIDE", "eth2", client_gateway, _FIRST_PRIORITY - everyone.index(name))
 
 
 def _legs_beyond(name: str, *assignments: tuple[Segment | None, Mapping[str, IPv4Address]]) -> tuple[Leg, ...]:
@@ -371,16 +405,14 @@ def _station(
 ) -> Attachment:
     leg = Leg(spine.name, "spine", (_in(spine.subnet, mirror.address),))
     routes = (Route(rack.subnet, tuple(spine_addresses[name] for name in rack.switches)) for rack in racks)
-    return Attachment((leg,), tuple(routes))
+    return Attachment((leg,), tuple(routes), fails_over=True)
 
 
-def _client(
-    outside: Segment | None, address: IPv4Address | None, switches: tuple[IPv4Address, ...]
-) -> Attachment | None:
-    if outside is None or address is None:
+def _client(outside: Segment | None, address: IPv4Address | None, gateway: IPv4Address | None) -> Attachment | None:
+    if outside is None or address is None or gateway is None:
         return None
     leg = Leg(outside.name, "eth0", (_in(outside.subnet, address),))
-    return Attachment((leg,), (Route(ANYWHERE, switches),), fails_over=True)
+    return Attachment((leg,), (Route(ANYWHERE, (gateway,)),))
 
 
 def _in(subnet: IPv4Network, address: IPv4Address) -> IPv4Interface:

@@ -15,7 +15,8 @@ default ``~/.cache/hybridk8s-estate``) and returns an `Artifacts`, a frozen data
 
 =====================  ===============================================================================================
 host_rootfs            Debian root directory of a host: systemd, sshd, python3, networking tools, haproxy (disabled).
-switch_rootfs          The same plus FRR, bgpd switched on in /etc/frr/daemons, otherwise configured as Debian does.
+switch_rootfs          The same plus FRR, bgpd switched on in /etc/frr/daemons, otherwise configured as Debian does; and
+                       keepalived.
 mirror_dir             Release files as ``<host>/<path of the upstream URL>``; serve it with any static HTTP server.
 registry_storage       ``rootdirectory`` for docker-registry's filesystem driver; holds every image of the lab. Serve it
                        read-only (``storage: {maintenance: {readonly: {enabled: true}}}``). It answers for every

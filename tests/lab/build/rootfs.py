@@ -35,7 +35,7 @@ HOST_PACKAGES = (
     "systemd",
     "systemd-sysv",
 )
-SWITCH_PACKAGES = (*HOST_PACKAGES, "frr", "frr-pythontools")
+SWITCH_PACKAGES = (*HOST_PACKAGES, "frr", "frr-pythontools", "keepalived")
 IMAGE_BASE_PACKAGES = (
     "bird",
     "ca-certificates",

@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab.errors import InventoryError
 from tests.lab.inventory import parse
-from tests.lab.topology import ANYWHERE, Mirror, Route, Topology, topology_of
+from tests.lab.topology import ANYWHERE, Mirror, Route, SharedGateway, Topology, topology_of
 from tests.unit.lab.lab_inventories import three_racks, two_racks
 
 
@@ -59,10 +59,13 @@ class TestTwoRacks:
             Route(IPv4Network("10.20.2.0/24"), hops("10.98.0.3")),
         )
 
-    def test_the_client_spreads_its_flows_over_every_switch(self, lab: Topology) -> None:
+    def test_every_switch_may_hold_the_gateway_of_the_client(self, lab: Topology) -> None:
         assert lab.client is not None
-        assert lab.client.routes == (Route(ANYWHERE, hops("10.99.0.2", "10.99.0.3")),)
-        assert lab.client.fails_over
+        assert lab.client.routes == (Route(ANYWHERE, hops("10.99.255.254")),)
+        assert {switch.name: switch.gateways for switch in lab.fabric} == {
+            "tor1": (SharedGateway("OUTSIDE", "eth2", IPv4Address("10.99.255.254"), 100),),
+            "tor2": (SharedGateway("OUTSIDE", "eth2", IPv4Address("10.99.255.254"), 99),),
+        }
 
     def test_a_host_that_boots_later_says_so(self, lab: Topology) -> None:
         assert {machine.name: machine.boots for machine in lab.machines if machine.kind == "host"} == {
@@ -86,9 +89,15 @@ class TestThreeRacks:
         assert [segment.name for segment in lab.segments] == ["rack-hall-a", "rack-hall-b", "rack-hall-c", "spine"]
         assert [leg.segment for leg in lab.machine("leaf-b").attachment.legs] == ["rack-hall-b", "spine"]
 
-    def test_the_first_switch_of_a_rack_answers_for_a_shared_gateway(self, lab: Topology) -> None:
-        assert legs(lab, "leaf-a1")[0] == ("rack-hall-a", "eth0", ["172.28.10.2/23", "172.28.11.254/23"])
-        assert legs(lab, "leaf-a2")[0] == ("rack-hall-a", "eth0", ["172.28.10.3/23"])
+    def test_the_switches_of_a_rack_share_a_gateway_that_is_none_of_theirs(self, lab: Topology) -> None:
+        assert legs(lab, "leaf-a1")[0] == ("rack-hall-a", "eth0", ["172.28.10.2/23"])
+        gateway = IPv4Address("172.28.11.254")
+        assert {switch.name: switch.gateways for switch in lab.fabric} == {
+            "leaf-a1": (SharedGateway("RACK", "eth0", gateway, 100),),
+            "leaf-a2": (SharedGateway("RACK", "eth0", gateway, 99),),
+            "leaf-b": (),
+            "leaf-c": (),
+        }
         assert lab.machine("earth").attachment.routes == (Route(ANYWHERE, hops("172.28.11.254")),)
 
     def test_spine_addresses_go_around_the_mirror(self, lab: Topology) -> None:
@@ -133,6 +142,7 @@ def no_switch_in_second_rack(listing: dict[str, Any]) -> None:
         (everywhere(lab_spine="10.98.0.0/31"), "too small for a leg of every switch"),
         (everywhere(lab_spine="spine"), "lab_spine: "),
         (everywhere(estate_bgp={"import": ["10.20.0.0/16"]}), r"rack-r1 \(10.20.1.0/24\) and outside .* overlap"),
+        (everywhere(estate_bgp={"import": ["10.99.0.1/32"]}), "10.99.0.1/32 has no room for a client"),
         (everywhere(estate_racks={}), "estate_racks is missing"),
         (no_switch_in_second_rack, "estate_racks.r2 has no switch"),
         (of_host("w1", rack="r9"), "w1 is in no rack"),

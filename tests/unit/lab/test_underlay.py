@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from tests.lab.inventory import parse
 from tests.lab.topology import topology_of
-from tests.lab.underlay import frr_configuration
+from tests.lab.underlay import frr_configuration, gateway_configuration
 from tests.unit.lab.lab_inventories import three_racks, two_racks
 
 
@@ -26,3 +26,29 @@ def test_every_other_switch_is_a_neighbour_of_the_fabric_group() -> None:
         " neighbor 192.168.250.5 peer-group FABRIC",
     ]
     assert [line for line in lines if "network" in line] == ["  network 172.28.20.0/23"]
+
+
+def test_the_other_switch_of_a_rack_is_in_a_group_of_its_own() -> None:
+    lines = frr_configuration(topology_of(parse(three_racks())), "leaf-a2").splitlines()
+    assert [line for line in lines if line.endswith(" peer-group")] == [
+        " neighbor FABRIC peer-group",
+        " neighbor RACK peer-group",
+    ]
+    assert [line for line in lines if "peer-group " in line] == [
+        " neighbor 192.168.250.4 peer-group FABRIC",
+        " neighbor 192.168.250.5 peer-group FABRIC",
+        " neighbor 192.168.250.1 peer-group RACK",
+    ]
+    assert "  neighbor RACK route-map FABRIC-OUT out" in lines
+
+
+def test_a_switch_of_two_holds_the_gateway_of_its_rack_until_it_is_gone() -> None:
+    text = gateway_configuration(topology_of(parse(three_racks())), "leaf-a2")
+    assert "vrrp_instance RACK {" in text
+    assert "interface eth0" in text
+    assert "172.28.11.254/32" in text
+    assert "nopreempt" in text
+
+
+def test_a_switch_that_is_a_gateway_by_itself_shares_none() -> None:
+    assert gateway_configuration(topology_of(parse(three_racks())), "leaf-b") == ""

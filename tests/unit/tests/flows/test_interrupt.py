@@ -8,6 +8,7 @@ import pytest
 
 from tests.flows import interrupt
 from tests.flows.drive import DriveError
+from tests.lab.process import is_alive, wait_until
 
 TASKS = ("Check", "Prepare", "Init", "Prepare", "Join", "Label")
 
@@ -54,7 +55,8 @@ import subprocess, sys, time
 for task in ("Check", "Prepare", "Init", "Prepare", "Join"):
     print(f"TASK [{task}] ****", flush=True)
     if task == "Init":
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+        print("worker", worker.pid, flush=True)
     time.sleep(0.2)
 """
 
@@ -68,25 +70,27 @@ def fake_playbook(monkeypatch):
         started.append(popen(*arguments, **options))
         return started[-1]
 
-    monkeypatch.setattr(interrupt, "playbook_command", lambda *_: [sys.executable, "-c", PLAYBOOK])
+    monkeypatch.setattr(interrupt, "playbook_command", lambda *_, **_options: [sys.executable, "-c", PLAYBOOK])
     monkeypatch.setattr(interrupt.subprocess, "Popen", record)
     return started
 
 
-def test_run_until_kills_the_whole_group_at_the_point(fake_playbook):
+def test_run_until_kills_all_processes_at_the_point(fake_playbook):
     output = interrupt.run_until(interrupt.KillPoint("Prepare", 2, 0.0), "site")
 
     assert interrupt.tasks_of(output) == ("Check", "Prepare", "Init", "Prepare")
-    group = fake_playbook[0].pid
-    deadline = time.monotonic() + 5
-    while _group_lives(group) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _group_lives(group)
+    worker = int(next(line.split()[1] for line in output.splitlines() if line.startswith("worker")))
+    assert wait_until(lambda: not is_alive(fake_playbook[0].pid) and not is_alive(worker), 5)
 
 
-def _group_lives(group):
-    listing = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
-    return any(line.split()[0] == str(group) and "Z" not in line.split()[1] for line in listing.splitlines())
+def test_run_until_something_is_seen(fake_playbook):
+    began = time.monotonic()
+    point = interrupt.Sight("half a second is over", lambda: time.monotonic() > began + 0.5)
+
+    output = interrupt.run_until(point, "site")
+
+    assert "Join" not in interrupt.tasks_of(output)
+    assert not is_alive(fake_playbook[0].pid)
 
 
 @pytest.mark.parametrize(
