@@ -12,6 +12,7 @@ from ansible_collections.hybridk8s.estate.plugins.filter.bgp_passwords import bg
 from ansible_collections.hybridk8s.estate.plugins.filter.bgp_topology import bgp_topology
 from ansible_collections.hybridk8s.estate.plugins.filter.route_reflectors import route_reflectors
 from ansible_collections.hybridk8s.estate.plugins.filter.switch_bgp import switch_bgp
+from ansible_collections.hybridk8s.estate.plugins.filter.switch_waves import switch_waves
 
 ESTATE: dict[str, Any] = {
     "estate_name": "lab",
@@ -115,3 +116,13 @@ def test_an_inventory_without_bgp() -> None:
     hosts = {name: {key: value for key, value in host.items() if key != "estate_bgp"} for name, host in HOSTS.items()}
     with pytest.raises(AnsibleFilterError, match="estate_bgp"):
         bgp_topology(hosts, GROUPS)
+
+
+def test_waves_are_of_the_switches_that_said_so() -> None:
+    racks = {"r1": {"switches": ["tor1", "tor2"]}, "r2": {"switches": ["tor3"]}}
+    waiting = {"estate_racks": racks, "switch_bgp_result": {"pending": [{"neighbour": "10.20.1.21"}]}}
+    ready = {"estate_racks": racks, "switch_bgp_result": {"pending": []}}
+    hosts = {"tor1": waiting, "tor2": waiting, "tor3": ready, "tor4": {}}
+    assert switch_waves(hosts, {"switches": list(hosts)}) == [["tor1"], ["tor2"]]
+    assert switch_waves({"tor3": ready, "tor4": {}}, {"switches": ["tor3", "tor4"]}) == []
+    assert switch_waves({}, {}) == []
