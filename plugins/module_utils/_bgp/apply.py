@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import gates, objects
@@ -28,6 +28,8 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology imp
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import KubeError
 
 POLL_SECONDS = 1.0
+# Longer than a node takes to do what an object says: until then its report may be of the time before.
+RENDER_SECONDS = 2.0
 LISTED = 12
 NO_CALICO = "Calico's resource definitions are not in the cluster. Install Calico first (role hybridk8s.estate.calico)."
 
@@ -117,20 +119,31 @@ class Runner:
         start = self.clock()
         if self._first_gate is None:
             self._first_gate = start
+        period = objects.status_period(self.topology)
+        renewed = start + (RENDER_SECONDS + period if gate.fresh else 0)
+        patient_until = max(self._first_gate + self.patience.report, renewed + period if gate.fresh else start)
+        old: dict[str, str] = {}
         while True:
             self.seen = watch(self.api, self._calico)
             now = self.clock()
-            patient = now < self._first_gate + self.patience.report
-            verdict = gates.judge(gate, self.topology, self.seen, patient)
+            if gate.fresh and now < start + RENDER_SECONDS:
+                old = {name: report.updated for name, report in self.seen.reports.items()}
+            verdict = gates.judge(gate, self.topology, _since(old, self.seen), patient=now < patient_until)
             if not verdict.unmet:
                 left_out = dict(verdict.left_out)
                 return Passed(gate.name, gate.reason, round(now - start, 1), len(gate.links), left_out)
-            if now >= start + self.patience.gate:
+            if now >= renewed + self.patience.gate:
                 for write in gate.undo:
                     self._write(write)
                     self.done.append(write)
                 raise GateShut(_complaint(gate, verdict, self.patience.gate))
             self.sleep(POLL_SECONDS)
+
+
+def _since(old: dict[str, str], seen: Observed) -> Observed:
+    """What is seen without the reports that are old."""
+    reports = {name: report for name, report in seen.reports.items() if report.updated != old.get(name)}
+    return replace(seen, reports=reports)
 
 
 def _complaint(gate: Gate, verdict: gates.Verdict, seconds: float) -> str:

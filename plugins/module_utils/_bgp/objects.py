@@ -52,6 +52,7 @@ NAMESPACES = ("kube-system", "calico-system")
 
 REFLECTOR_LABEL = "route-reflector"
 CLUSTER_ID_ANNOTATION = "projectcalico.org/RouteReflectorClusterID"
+ADDRESS_ANNOTATION = "projectcalico.org/IPv4Address"
 OWNED_BY_ANNOTATION = "estate.hybridk8s.io/estate"
 REFLECTOR_OF_ANNOTATION = "estate.hybridk8s.io/route-reflector"
 # On the BGPConfiguration, which is not ours alone: the estate whose services it announces.
@@ -286,13 +287,17 @@ def _pool(pool: Pool, nat_outgoing: bool) -> dict[str, Any]:
 
 def statuses(topology: Topology) -> list[Wanted]:
     """One request a node to report its sessions and routes."""
-    count = len(topology.speakers)
-    classes = ["Agent", "BGP", *(["Routes"] if count <= NODES_WITH_ROUTES else [])]
-    period = max(STATUS_PERIOD, count // NODES_A_SECOND)
+    classes = ["Agent", "BGP", *(["Routes"] if len(topology.speakers) <= NODES_WITH_ROUTES else [])]
+    period = status_period(topology)
     return [
         Wanted(STATUSES, speaker.name, {"node": speaker.name, "classes": classes, "updatePeriodSeconds": period})
         for speaker in topology.speakers
     ]
+
+
+def status_period(topology: Topology) -> int:
+    """After how many seconds each node reports anew."""
+    return max(STATUS_PERIOD, len(topology.speakers) // NODES_A_SECOND)
 
 
 def configuration(topology: Topology, found: Object | None = None) -> Wanted:
@@ -332,7 +337,7 @@ def switch_peers(topology: Topology, calico: Calico = USUAL_CALICO) -> list[Want
 
 def _switch_peer(topology: Topology, session: Session, calico: Calico) -> dict[str, Any]:
     spec: dict[str, Any] = {
-        "nodeSelector": f"{IS_REFLECTOR} && {RACK_LABEL} == '{session.rack}'",
+        "nodeSelector": reflectors_of(session.rack),
         "peerIP": str(session.switch_address),
         "asNumber": session.switch_as,
         "sourceAddress": "UseNodeIP",
@@ -360,6 +365,11 @@ def duration(seconds: int) -> str:
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{rest}s"
+
+
+def reflectors_of(rack: str) -> str:
+    """The reflectors of a rack, in Calico's selector language."""
+    return f"{IS_REFLECTOR} && {RACK_LABEL} == '{rack}'"
 
 
 def peer_name(topology: Topology, session: Session) -> str:

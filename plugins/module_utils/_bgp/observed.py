@@ -36,7 +36,7 @@ class Report:
     ``peers`` and ``mesh`` are session states by the peer's address, of configured peers and of the mesh. ``blocks`` are
     the pod blocks it owns, ``learned`` the prefixes it has from configured peers, ``unreachable`` those of them that it
     has put into its routing table as unreachable. ``routes`` is False when it was not asked for routes.
-    ``received`` counts the prefixes from each peer, by its address.
+    ``received`` counts the prefixes from each peer, by its address. ``updated`` is the node's own time of the report.
     """
 
     peers: Mapping[str, str]
@@ -46,6 +46,7 @@ class Report:
     unreachable: frozenset[str] = frozenset()
     routes: bool = False
     received: Mapping[str, int] = field(default_factory=dict)
+    updated: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def report_of(found: Object) -> Report | None:
         ),
         routes="Routes" in (found.get("spec", {}).get("classes") or ()),
         received=Counter(source["peerIP"] for source in sources if source.get("peerIP")),
+        updated=status["lastUpdated"],
     )
 
 
@@ -124,19 +126,12 @@ def reflector_links(topology: Topology, reflectors: Sequence[Speaker]) -> Iterat
     for speaker in topology.speakers:
         for reflector in reflectors:
             if reflector.name != speaker.name:
-                yield _node_link(topology, speaker, reflector)
+                yield node_link(topology.as_number, speaker.name, str(speaker.address), reflector)
 
 
-def _node_link(topology: Topology, speaker: Speaker, peer: Speaker, mesh: bool = False) -> Link:
-    return Link(
-        speaker.name,
-        str(speaker.address),
-        topology.as_number,
-        peer.name,
-        str(peer.address),
-        topology.as_number,
-        mesh=mesh,
-    )
+def node_link(as_number: int, name: str, address: str, peer: Speaker, mesh: bool = False) -> Link:
+    """A node's session with another one."""
+    return Link(name, address, as_number, peer.name, str(peer.address), as_number, mesh=mesh)
 
 
 def mesh_links(topology: Topology, without: Sequence[str] = ()) -> Iterator[Link]:
@@ -145,7 +140,7 @@ def mesh_links(topology: Topology, without: Sequence[str] = ()) -> Iterator[Link
     for speaker in members:
         for other in members:
             if other != speaker:
-                yield _node_link(topology, speaker, other, mesh=True)
+                yield node_link(topology.as_number, speaker.name, str(speaker.address), other, mesh=True)
 
 
 def switch_link(session: Session) -> Link:

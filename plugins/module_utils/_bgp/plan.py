@@ -12,7 +12,8 @@ next one. The order is that of Calico's documentation and of confd's source (dom
    one alone, then at most one a rack, each time until every node is in session with them;
 3. the mesh goes off, once every node has every pod block from a reflector;
 4. the reflectors' sessions with their switches;
-5. what the inventory no longer has, in the opposite order.
+5. reflectors whose cluster id changes, as all their sessions start anew: never all at once;
+6. what the inventory no longer has, in the opposite order.
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.observed imp
     Node,
     Observed,
     mesh_links,
+    node_link,
     reflector_links,
     switch_link,
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.passwords import Passwords
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Speaker, Topology, TopologyError
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive import RACK_LABEL
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
 DEFAULT_AS = 64512
@@ -49,14 +52,16 @@ DEFAULT_AS = 64512
 class Gate:
     """A state of the routers that must be seen before the next write.
 
-    ``routes`` asks for the pod blocks too. ``undo`` gives back the path that the writes before this gate took, when it
-    does not open.
+    ``routes`` asks for the pod blocks too. ``fresh`` takes a node's word only if it was given after the gate was
+    reached: sessions that were up before a change may be starting anew, and reports are seconds old. ``undo`` gives
+    back the path that the writes before this gate took, when it does not open.
     """
 
     name: str
     reason: str
     links: tuple[Link, ...]
     routes: bool = False
+    fresh: bool = False
     undo: tuple[Write, ...] = ()
 
 
@@ -115,6 +120,7 @@ class _Planner:
         left = {*held_switches, *later_switches}
         self.passwords = Passwords(topology, observed, passwords, left)
         self.sessions = tuple(session for session in topology.sessions if session.switch not in left)
+        self.left_racks = {session.rack for session in topology.sessions if session.switch in left}
         held = sorted({session.switch for session in topology.sessions} & set(held_switches))
         self.warnings = [
             f"{name} is not configured as the inventory says; its sessions stay as they are." for name in held
@@ -126,34 +132,39 @@ class _Planner:
         yield from self._promotions()
         if self._mesh_is_on:
             yield self._mesh(on=False)
-        yield from self.passwords.changes()
-        yield from self._ensure(self._open_switch_peers())
-        yield self._everything()
-        yield from self._stale_peers(of_switches=True)
-        yield from self._demotions()
+        changes = [*self.passwords.changes(), *self._ensure(self._open_switch_peers())]
+        leaving = [*self._renumberings(), *self._stale_peers(of_switches=True), *self._demotions()]
+        yield from changes
+        yield self._everything(fresh=bool(leaving) or any(write.verb == "patch" for write in changes))
+        yield from leaving
         yield from self._leftovers()
 
     def towards_mesh(self, nat_outgoing: bool) -> Iterator[Write | Gate]:
         yield from self._foundation(nat_outgoing)
-        if not self._mesh_is_on:
+        former = list(self._former)
+        links = list(mesh_links(self.topology, without=former))
+        if self._mesh_is_on:
+            # The run that turned it on may have ended with a reflector that had just left.
+            links += self._reflector_links(self._speakers(former))
+        else:
             yield self._mesh(on=True)
+        if former or not self._mesh_is_on:
             yield Gate(
                 "mesh-is-up",
                 "the reflectors are the old path; they go once the nodes are in session with each other",
-                tuple(mesh_links(self.topology, without=self._former)),
+                tuple(links),
+                fresh=True,
             )
         yield from self._stale_peers(of_switches=True)
-        former = list(self._former)
         for number, name in enumerate(former):
+            rest = former[number + 1 :]
+            meshed = [link for link in mesh_links(self.topology, without=rest) if name in (link.node, link.peer)]
             yield self._demotion(name)
             yield Gate(
                 f"{name}-joined-the-mesh",
                 "one reflector at a time leaves, so that the others still carry the rest",
-                tuple(
-                    link
-                    for link in mesh_links(self.topology, without=former[number + 1 :])
-                    if name in (link.node, link.peer)
-                ),
+                (*meshed, *self._links_of(name, self._speakers(rest))),
+                fresh=True,
             )
         yield from self._leftovers()
 
@@ -251,33 +262,72 @@ class _Planner:
             if speaker.name not in nodes:
                 self.warnings.append(f"reflector {speaker.name} is no node of the cluster; a later run adds it.")
         present = [speaker for speaker in self.topology.reflectors if speaker.name in nodes]
-        serving = [speaker for speaker in present if self._is_promoted(speaker)]
+        serving = [speaker for speaker in present if self._reflects(speaker)]
         for speaker in serving:
-            yield from self._promotion(speaker)
+            if self._is_promoted(speaker):
+                yield from self._promotion(speaker)
+        alive = [speaker for speaker in serving if self._is_alive(speaker)]
         # The living first: the first one is waited for alone.
         waiting = sorted((s for s in present if s not in serving), key=lambda s: nodes[s.name].ready != "True")
-        waves = _waves(waiting, canary=not serving)
+        if waiting and alive:
+            yield Gate(
+                "reflectors-serve",
+                "those that became reflectors carry while the next ones do; the run that made them may have ended then",
+                self._reflector_links(alive),
+                fresh=True,
+            )
+        waves = _waves(waiting, canary=not alive)
         for wave in waves:
             for speaker in wave:
                 yield from self._promotion(speaker)
             serving += wave
             if wave is waves[-1] and self._mesh_is_on:
                 break  # the gate before the mesh goes off asks for more
-            names = [speaker.name for speaker in wave]
-            yield Gate(
-                f"sessions-with-{'-and-'.join(names)}",
-                f"{', '.join(names)} became a reflector; the next one follows once every node is in session with it",
-                self._reflector_links(serving),
-                undo=self._retreat(wave),
-            )
+            yield self._sessions_with(wave, serving)
         if self._mesh_is_on:
             yield Gate(
                 "reflectors-carry-all-routes",
                 "the mesh is the old path; it goes once every node has every pod block from a reflector",
                 self._reflector_links(self.topology.reflectors),
                 routes=True,
+                fresh=True,
                 undo=self._retreat(waves[-1] if waves else ()),
             )
+
+    def _renumberings(self) -> Iterator[Write | Gate]:
+        """Reflectors with another cluster id than the inventory's: all their sessions start anew, so others must carry,
+        one with a switch among them."""
+        nodes = self.observed.nodes
+        present = [speaker for speaker in self.topology.reflectors if speaker.name in nodes]
+        waiting = [speaker for speaker in present if self._reflects(speaker) and not self._is_promoted(speaker)]
+        with_switch = {session.node for session in self.sessions}
+        waiting.sort(key=lambda s: (nodes[s.name].ready != "True", s.name not in with_switch))
+        carrying = [speaker for speaker in present if speaker not in waiting and self._is_alive(speaker)]
+        if with_switch & {speaker.name for speaker in waiting}:
+            carrying = [speaker for speaker in carrying if speaker.name in with_switch]
+        for wave in _waves(waiting, canary=not carrying):
+            for speaker in wave:
+                yield from self._promotion(speaker)
+            yield self._sessions_with(wave, present, routes=True)
+
+    def _sessions_with(self, wave: Sequence[Speaker], serving: Sequence[Speaker], routes: bool = False) -> Gate:
+        names = [speaker.name for speaker in wave]
+        return Gate(
+            f"sessions-with-{'-and-'.join(names)}",
+            f"{', '.join(names)} became a reflector; the next one follows once every node is in session with it",
+            self._reflector_links(serving),
+            routes=routes,
+            fresh=True,
+            undo=self._retreat(wave),
+        )
+
+    def _reflects(self, speaker: Speaker) -> bool:
+        """Whether it is a reflector by now, under whichever cluster id."""
+        node = self.observed.nodes[speaker.name]
+        return node.labels.get(objects.REFLECTOR_LABEL) == "true" and objects.CLUSTER_ID_ANNOTATION in node.annotations
+
+    def _is_alive(self, speaker: Speaker) -> bool:
+        return self.observed.nodes[speaker.name].ready != "Unknown"
 
     def _retreat(self, wave: Sequence[Speaker]) -> tuple[Write, ...]:
         """What makes the nodes of a wave again what they were."""
@@ -319,25 +369,36 @@ class _Planner:
 
     @property
     def _former(self) -> tuple[str, ...]:
+        """Reflectors of ours that the inventory no longer has, but for those of a rack with a switch that is left."""
         wanted = {speaker.name for speaker in self.topology.reflectors}
         return tuple(
             name
             for name, node in sorted(self.observed.nodes.items())
-            if node.annotations.get(objects.REFLECTOR_OF_ANNOTATION) == self.topology.estate and name not in wanted
+            if node.annotations.get(objects.REFLECTOR_OF_ANNOTATION) == self.topology.estate
+            and name not in wanted
+            and node.labels.get(RACK_LABEL, "") not in self.left_racks
         )
 
+    def _speakers(self, names: Collection[str]) -> list[Speaker]:
+        return [speaker for speaker in self.topology.speakers if speaker.name in names]
+
     def _demotions(self) -> Iterator[Write | Gate]:
-        members = {speaker.name for speaker in self.topology.speakers}
         for name in self._former:
             yield self._demotion(name)
-            if name in members:
-                links = self._reflector_links(self.topology.reflectors)
-                yield Gate(
-                    f"{name}-is-a-client",
-                    "one reflector at a time leaves; the next follows once this one has its routes from the others",
-                    tuple(link for link in links if link.node == name),
-                    routes=True,
-                )
+            yield Gate(
+                f"{name}-is-a-client",
+                "one reflector at a time leaves; the next follows once this one has its routes from the others",
+                tuple(self._links_of(name, self.topology.reflectors)),
+                routes=True,
+                fresh=True,
+            )
+
+    def _links_of(self, name: str, reflectors: Sequence[Speaker]) -> Iterator[Link]:
+        """The sessions of a node with reflectors; one that the inventory no longer has is known by its own word."""
+        known = {speaker.name: str(speaker.address) for speaker in self.topology.speakers}
+        address = known.get(name) or self.observed.nodes[name].annotations.get(objects.ADDRESS_ANNOTATION, "")
+        for reflector in reflectors:
+            yield node_link(self.topology.as_number, name, address.partition("/")[0], reflector)
 
     def _demotion(self, name: str) -> Write:
         return self._node_write(
@@ -368,16 +429,21 @@ class _Planner:
         body = {"metadata": {"labels": dict(labels), "annotations": dict(annotations)}}
         return Write("patch", objects.NODES, node.name, body, step)
 
-    def _everything(self) -> Gate:
+    def _everything(self, fresh: bool) -> Gate:
         return Gate(
             "all-sessions",
             "every session of the inventory is up and every node has every pod block",
             (*self._reflector_links(self.topology.reflectors), *map(switch_link, self.sessions)),
             routes=True,
+            fresh=fresh,
         )
 
     def _reflector_links(self, reflectors: Sequence[Speaker]) -> tuple[Link, ...]:
-        return tuple(reflector_links(self.topology, reflectors))
+        """The sessions with reflectors of all nodes, and of former reflectors that the inventory has not at all."""
+        members = {speaker.name for speaker in self.topology.speakers}
+        strangers = [name for name in self._former if name not in members]
+        of_strangers = [link for name in strangers for link in self._links_of(name, reflectors)]
+        return (*reflector_links(self.topology, reflectors), *of_strangers)
 
     def _stale(self, resource: str, wanted: Iterable[Wanted]) -> Iterator[tuple[str, Object]]:
         """What we made of a resource and the inventory no longer has."""
@@ -398,8 +464,11 @@ class _Planner:
 
     def _stale_peers(self, of_switches: bool) -> Iterator[Write]:
         wanted = objects.switch_peers(self.topology) if of_switches else objects.node_peers(self.topology)
+        # What a rack has stays while a switch of it is left as it is: the successor may be that one.
+        left = {objects.reflectors_of(rack) for rack in self.left_racks}
         for name, found in self._stale(objects.PEERS, wanted):
-            if ("peerIP" in found.get("spec", {})) == of_switches:
+            spec = found.get("spec", {})
+            if ("peerIP" in spec) == of_switches and spec.get("nodeSelector") not in left:
                 yield _deletion(objects.PEERS, name, found)
 
     def _leftovers(self) -> Iterator[Write]:

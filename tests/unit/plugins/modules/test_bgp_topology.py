@@ -36,6 +36,7 @@ def call(
 ) -> dict[str, Any]:
     monkeypatch.setattr(bgp_topology, "open_cluster", lambda _module: cluster)
     monkeypatch.setattr(apply, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(apply, "RENDER_SECONDS", 0.0)
     run = {"_ansible_check_mode": check, "_ansible_diff": diff}
     options = {"topology": as_dict(LAB), "gate_timeout": 20, **run, **changes}
     with patch_module_args(options), pytest.raises(SystemExit):

@@ -2,20 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An API with Calico's objects and nodes that behave as calico-node, confd and BIRD do (domain facts A4, A5).
+"""An API with Calico's objects, and the nodes and switches behind it (:mod:`routing`).
 
 Time passes by one tick each time the reports are read. A session is established ``delay`` ticks after both ends have
-it, with the same password. The rules: a node with a cluster id has no mesh session, and nobody has one with it; a node
-peers with those that a BGPPeer selects for it; routes go over the mesh by one hop and over reflectors by up to three.
+it, with the same password, or after as many as ``delay`` says of it.
 """
 
 from __future__ import annotations
 
-import functools
 import json
-import re
-from base64 import b64decode
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Collection, Mapping
+from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import Any
 
@@ -25,7 +23,10 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology imp
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive import NODE_CLASS_LABEL, RACK_LABEL
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import KubeError
 
-TERM = re.compile(r"(\S+) (==|!=) '([^']*)'")
+from tests.unit.plugins.module_utils._bgp.routing import Ident, Network, Switch
+
+# More ticks than any session takes to come up.
+SETTLED = 8
 
 
 class Killed(Exception):
@@ -37,21 +38,16 @@ class FakeCalico:
 
     empty = False
 
-    def __init__(self, topology: Topology, delay: int = 2) -> None:
-        self.delay = delay
-        self.tick = 0
+    def __init__(self, topology: Topology, delay: int | Callable[[Ident], int] = 2) -> None:
         self.requests = 0
+        # A node writes its report each so many ticks; it rereads what was not written through this API.
+        self.period, self.rereads = 1, True
         self.writes: list[str] = []
         self.kill_after: int | None = None
-        self.broken: set[frozenset[str]] = set()
         self.silent: set[str] = set()
-        self.unreachable: set[tuple[str, str]] = set()
-        self.switches: dict[str, tuple[int, set[str]]] = {}
-        self.switch_passwords: dict[str, str] = {}
-        self.addresses: dict[str, str] = {}
         self.store: dict[str, dict[str, dict[str, Any]]] = {resource: {} for resource in objects.KINDS}
         self.nodes: dict[str, dict[str, Any]] = {}
-        self.since: dict[tuple[str, str, str], int] = {}
+        self.network = Network(self.store, self.nodes, delay if callable(delay) else lambda _ident: delay)
         self.lost: set[tuple[str, str]] = set()
         self.missing: set[tuple[str, str]] = set()
         self.have_path: set[tuple[str, str]] = set()
@@ -66,38 +62,48 @@ class FakeCalico:
 
     def boot(self, topology: Topology) -> None:
         """Nodes for the speakers that are none yet."""
-        for number, speaker in enumerate(topology.speakers):
-            self.addresses[speaker.name] = str(speaker.address)
-            self.nodes.setdefault(
-                speaker.name,
-                {
-                    "metadata": {
-                        "name": speaker.name,
-                        "labels": {RACK_LABEL: speaker.rack, NODE_CLASS_LABEL: "bare_metal"},
-                        "annotations": {},
-                    },
-                    "status": {"conditions": [{"type": "Ready", "status": "True"}]},
-                    "block": f"10.21.{number // 4}.{number % 4 * 64}/26",
+        for speaker in topology.speakers:
+            self.network.addresses[speaker.name] = str(speaker.address)
+            self.network.subnets[speaker.rack] = IPv4Network(f"{speaker.address}/24", strict=False)
+            if speaker.name in self.nodes:
+                continue
+            number = len(self.network.blocks)
+            self.network.blocks.setdefault(speaker.name, (f"10.21.{number // 4}.{number % 4 * 64}/26",))
+            self.nodes[speaker.name] = {
+                "metadata": {
+                    "name": speaker.name,
+                    "labels": {RACK_LABEL: speaker.rack, NODE_CLASS_LABEL: "bare_metal"},
+                    "annotations": {"projectcalico.org/IPv4Address": f"{speaker.address}/24"},
                 },
-            )
+                "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+            }
 
     def wire(self, topology: Topology, passwords: Mapping[str, str] = MappingProxyType({})) -> None:
         """The switches as ``switch_bgp`` leaves them."""
-        self.switches = {}
-        self.switch_passwords = {}
+        self.network.switches.clear()
         for session in topology.sessions:
             address = str(session.switch_address)
-            _unused, neighbours = self.switches.setdefault(address, (session.switch_as, set()))
-            neighbours.add(session.node)
-            self.switch_passwords[address] = passwords.get(session.password_key, "")
+            switch = self.network.switches.setdefault(
+                address,
+                Switch(
+                    session.switch,
+                    address,
+                    session.rack,
+                    session.switch_as,
+                    takes=tuple((pool.cidr, pool.block_size, 32) for pool in topology.pools),
+                    gives=topology.imports,
+                ),
+            )
+            switch.neighbours[str(session.node_address)] = (session.node_as, passwords.get(session.password_key, ""))
 
     def ready(self, name: str, status: str) -> None:
         self.nodes[name]["status"]["conditions"] = [{"type": "Ready", "status": status}]
 
     def settle(self) -> None:
         """Let every session that can come up come up, and forget what was lost until now."""
-        for _unused in range(self.delay + 1):
-            self._advance()
+        self._update()
+        for _unused in range(SETTLED):
+            self.advance()
         self.lost = set()
 
     # What a Cluster offers.
@@ -123,7 +129,7 @@ class FakeCalico:
         else:
             resource = self._resource(path)
             if resource == objects.STATUSES:
-                self._advance()
+                self.advance()
             found = list(self.store[resource].values())
         return [keep(item) if keep else item for item in found]
 
@@ -171,149 +177,35 @@ class FakeCalico:
     # The routers.
 
     @property
+    def broken(self) -> Collection[frozenset[str]]:
+        """Pairs whose sessions never come up, but for those of the mesh: two names, or a name and an address."""
+        return self.network.broken
+
+    @broken.setter
+    def broken(self, pairs: Collection[frozenset[str]]) -> None:
+        self.network.broken = pairs
+
+    @property
     def mesh(self) -> bool:
-        spec = self.store[objects.CONFIGURATIONS].get("default", {}).get("spec", {})
-        return spec.get("nodeToNodeMeshEnabled") is not False
+        return self.network.mesh
 
-    def alive(self, name: str) -> bool:
-        return name in self.nodes and self.nodes[name]["status"]["conditions"][0]["status"] != "Unknown"
-
-    def _cluster_id(self, name: str) -> str:
-        return self.nodes[name]["metadata"]["annotations"].get(objects.CLUSTER_ID_ANNOTATION, "")
-
-    def _selected(self, selector: str) -> set[str]:
-        return {name for name in self.nodes if self._selects(selector, self.nodes[name]["metadata"]["labels"])}
-
-    @staticmethod
-    def _selects(selector: str, labels: dict[str, str]) -> bool:
-        return all((labels.get(key) == value) == equal for key, equal, value in _terms(selector))
-
-    def configured(self) -> set[tuple[str, str, str]]:
-        """Sessions as (kind, one end, other end); both directions of those between nodes."""
-        found: set[tuple[str, str, str]] = set()
-        if self.mesh:
-            plain = [name for name in self.nodes if not self._cluster_id(name)]
-            found |= {("NodeMesh", one, other) for one in plain for other in plain if one != other}
-        for peer in self.store[objects.PEERS].values():
-            spec = peer["spec"]
-            here = self._selected(spec["nodeSelector"])
-            if "peerIP" in spec:
-                number, neighbours = self.switches.get(spec["peerIP"], (0, set()))
-                for name in here:
-                    same_password = self._password(spec) == self.switch_passwords.get(spec["peerIP"], "")
-                    agreed = number == spec["asNumber"] and name in neighbours and same_password
-                    found.add(("NodePeer" if agreed else "refused", name, spec["peerIP"]))
-                continue
-            for other in self._selected(spec["peerSelector"]):
-                for one in here - {other}:
-                    found |= {("NodePeer", one, other), ("NodePeer", other, one)}
-        return found
-
-    def _password(self, spec: dict[str, Any]) -> str:
-        """The password that confd writes: none where it cannot read the Secret."""
-        if "password" not in spec:
-            return ""
-        name, key = (spec["password"]["secretKeyRef"][field] for field in ("name", "key"))
-        if not all(name in self.store[resource] for resource in objects.NAMESPACED_KINDS):
-            return ""
-        return b64decode(self.store[objects.SECRETS][name]["data"].get(key, "")).decode()
-
-    def _established(self, session: tuple[str, str, str]) -> bool:
-        kind, one, other = session
-        ends = [name for name in (one, other) if name in self.nodes]
-        return (
-            kind != "refused"
-            and (kind == "NodeMesh" or frozenset((one, other)) not in self.broken)
-            and all(self.alive(name) for name in ends)
-            and self.tick - self.since.get(session, self.tick) >= self.delay
-        )
-
-    def _advance(self) -> None:
-        self.tick += 1
-        self._update()
-
-    def _update(self) -> None:
-        configured = self.configured()
-        self.since = {session: self.since.get(session, self.tick) for session in configured}
-        up = {session for session in configured if self._established(session)}
-        over_mesh = {(one, other) for kind, one, other in up if kind == "NodeMesh"}
-        peers: dict[str, set[str]] = {}
-        for kind, one, other in up:
-            if kind == "NodePeer" and other in self.nodes:
-                peers.setdefault(one, set()).add(other)
-        over_reflectors = {
-            (name, owner) for name in self.nodes for owner in self._reflected(name, peers) if owner != name
-        }
-        self._note_paths(over_mesh | over_reflectors)
+    def advance(self) -> None:
+        """Let a tick pass."""
+        self.network.tick += 1
+        self._update(self.rereads)
         for status in self.store[objects.STATUSES].values():
             name = status["spec"]["node"]
-            if name not in self.nodes or not self.alive(name) or name in self.silent:
-                continue
-            status["status"] = self._status(name, configured, up, over_mesh, over_reflectors)
-            _rewrite(status["metadata"])
+            due = (self.network.tick + zlib.crc32(name.encode())) % self.period == 0
+            if due and self.network.alive(name) and name not in self.silent:
+                status["status"] = self.network.report(name)
+                _rewrite(status["metadata"])
 
-    def _reflected(self, name: str, peers: dict[str, set[str]]) -> set[str]:
-        """Whose blocks reach ``name``: its peers' own, and what peers that are reflectors pass on."""
-        found: set[str] = set()
-        for first in peers.get(name, ()):
-            found.add(first)
-            if not self._cluster_id(first):
-                continue
-            for second in peers.get(first, ()):
-                found.add(second)
-                if self._cluster_id(second):
-                    found |= peers.get(second, set())
-        return found
-
-    def _note_paths(self, paths: set[tuple[str, str]]) -> None:
-        alive = {(one, other) for one, other in self.have_path if self.alive(one) and self.alive(other)}
-        self.missing = alive - paths
+    def _update(self, render: bool = True) -> None:
+        self.network.update(render)
+        alive = {pair for pair in self.have_path if all(map(self.network.alive, pair))}
+        self.missing = alive - self.network.paths
         self.lost |= self.missing
-        self.have_path |= paths
-
-    def _status(
-        self,
-        name: str,
-        configured: set[tuple[str, str, str]],
-        up: set[tuple[str, str, str]],
-        over_mesh: set[tuple[str, str]],
-        over_reflectors: set[tuple[str, str]],
-    ) -> dict[str, Any]:
-        peers = [
-            {
-                "peerIP": self.addresses.get(other, other),
-                "type": "NodeMesh" if kind == "NodeMesh" else "NodePeer",
-                "state": "Established" if (kind, one, other) in up else "Active",
-            }
-            for kind, one, other in sorted(configured)
-            if one == name
-        ]
-        routes = [
-            {
-                "destination": self.nodes[name]["block"],
-                "interface": "blackhole",
-                "type": "FIB",
-                "learnedFrom": {"sourceType": "Static"},
-            }
-        ]
-        for source, paths in (("NodeMesh", over_mesh), ("BGPPeer", over_reflectors)):
-            for one, owner in sorted(paths):
-                if one != name:
-                    continue
-                lost = (name, owner) in self.unreachable
-                routes.append(
-                    {
-                        "destination": self.nodes[owner]["block"],
-                        "interface": "unreachable" if lost else "eth0",
-                        "type": "FIB",
-                        "learnedFrom": {"sourceType": source},
-                    }
-                )
-        return {
-            "lastUpdated": f"tick {self.tick}",
-            "bgp": {"peersV4": peers},
-            "routes": {"routesV4": routes},
-        }
+        self.have_path |= self.network.paths
 
 
 class Clock:
@@ -356,13 +248,6 @@ def _rewrite(metadata: dict[str, Any]) -> None:
     if metadata.get("labels"):
         kept = {"labels": metadata.pop("labels"), "annotations": metadata["annotations"]}
         metadata["annotations"] = {"projectcalico.org/metadata": json.dumps(kept)}
-
-
-@functools.cache
-def _terms(selector: str) -> list[tuple[str, bool, str]]:
-    found = [TERM.fullmatch(term) for term in selector.split(" && ")]
-    assert all(found), selector
-    return [(term[1], term[2] == "==", term[3]) for term in found if term]
 
 
 def _merge(target: dict[str, Any], patch: dict[str, Any]) -> None:

@@ -127,7 +127,7 @@ def test_drift_is_named_by_place_and_what_is_foreign_is_only_told() -> None:
 
 def test_a_block_that_leads_nowhere_is_no_success() -> None:
     api = settled(LAB)
-    api.unreachable = {("w4", "w2")}
+    api.network.hidden = {("w4", "w2")}
     found = status("lab", cluster(api), {"tor1": TOR1, "tor2": TOR2})
     assert found["ok"] is False
     assert "w4 holds" in found["routes_missing"][0]
