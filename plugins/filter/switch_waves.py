@@ -52,9 +52,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model imp
 def switch_waves(hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> list[list[str]]:
     """The switches whose last result has pending neighbours, in waves."""
     pending = [
-        name
-        for name in groups.get(SWITCHES_GROUP, ())
-        if hostvars[name].get("switch_bgp_result", {}).get("pending")
+        name for name in groups.get(SWITCHES_GROUP, ()) if hostvars[name].get("switch_bgp_result", {}).get("pending")
     ]
     if not pending:
         return []
