@@ -17,7 +17,8 @@ class Step:
 
     ``action`` is a verb a person would use (``write``, ``restart``, ``label``), ``target`` the thing
     (``/etc/hosts``, ``node/w1``), ``reason`` why it is needed. ``before`` and ``after`` are texts for ``--diff``;
-    leave them empty where the content is secret or has no text form.
+    leave them empty where the content is secret or has no text form. ``traffic`` is what traffic could notice, where
+    that is the question.
     """
 
     action: str
@@ -25,27 +26,38 @@ class Step:
     reason: str = ""
     before: str = ""
     after: str = ""
+    traffic: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason, and what traffic could notice."""
+        return "; ".join(filter(None, [self.reason, f"traffic: {self.traffic}" if self.traffic else ""]))
+
+    def as_dict(self) -> dict[str, str]:
+        """The step in a module's result."""
+        traffic = {"traffic": self.traffic} if self.traffic else {}
+        return {"action": self.action, "target": self.target, "reason": self.reason, **traffic}
+
+    def difference(self) -> dict[str, str]:
+        """The step in Ansible's form of a difference."""
+        header = f"{self.action} {self.target}"
+        if not self.before and not self.after:
+            return {"prepared": f"{header}: {self.why}\n" if self.why else f"{header}\n"}
+        return {
+            "before_header": header,
+            "after_header": f"{header} ({self.why})" if self.why else header,
+            "before": self.before,
+            "after": self.after,
+        }
 
 
 def result(steps: Sequence[Step], diff: bool = False, **extra: Any) -> dict[str, Any]:
     """The module result for a plan: ``changed``, ``steps`` and, on request, ``diff`` in Ansible's form."""
     shaped: dict[str, Any] = {
         "changed": bool(steps),
-        "steps": [{"action": step.action, "target": step.target, "reason": step.reason} for step in steps],
+        "steps": [step.as_dict() for step in steps],
         **extra,
     }
     if diff:
-        shaped["diff"] = [_diff(step) for step in steps]
+        shaped["diff"] = [step.difference() for step in steps]
     return shaped
-
-
-def _diff(step: Step) -> dict[str, str]:
-    header = f"{step.action} {step.target}"
-    if not step.before and not step.after:
-        return {"prepared": f"{header}: {step.reason}\n" if step.reason else f"{header}\n"}
-    return {
-        "before_header": header,
-        "after_header": f"{header} ({step.reason})" if step.reason else header,
-        "before": step.before,
-        "after": step.after,
-    }

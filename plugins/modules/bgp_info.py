@@ -94,6 +94,9 @@ steps:
     reason:
       description: Why.
       type: str
+    traffic:
+      description: What traffic could notice of it.
+      type: str
 routes_missing:
   description: Pod blocks to which a node has no route by BGP, or one that leads nowhere.
   returned: success

@@ -110,8 +110,14 @@ steps:
     reason:
       description: Why.
       type: str
+    traffic:
+      description: What traffic could notice of it.
+      type: str
+      sample: "none: it adds a path from outside, through 10.20.1.1"
 plan:
-  description: Every write and every gate in their order, for a person to read.
+  description:
+    - Every write and every gate in their order, for a person to read, with what traffic could notice. With C(--diff)
+      they are printed.
   returned: always
   type: list
   elements: str
@@ -163,6 +169,7 @@ from dataclasses import asdict
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import plan as planning
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import Write
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import TopologyError, from_dict
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import CLUSTER_ARGUMENTS, KubeError, open_cluster
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import result
@@ -192,11 +199,14 @@ def observe(module, cluster, topology):
         raise
 
 
-def report(module, cluster, plan, writes, runner):
-    """The module's result: the writes, the whole plan, and what was seen."""
+def report(module, cluster, plan, stages, runner):
+    """The module's result: what was done of the plan, the whole of it, and what was seen."""
     seen = runner.seen
+    steps = [stage.step for stage in stages if isinstance(stage, Write)]
+    difference = {"diff": [planning.difference_of(stage) for stage in stages]} if module._diff and steps else {}
     return {
-        **result([write.step for write in writes], diff=module._diff),
+        **result(steps),
+        **difference,
         "plan": [planning.line_of(stage) for stage in plan.stages],
         "gates": [asdict(passed) for passed in runner.passed],
         "sessions": apply.sessions(runner.topology, seen) if seen and seen.reports else {},
@@ -219,14 +229,14 @@ def main():
     for warning in plan.warnings:
         module.warn(warning)
     if module.check_mode:
-        module.exit_json(**report(module, cluster, plan, plan.writes, runner))
+        module.exit_json(**report(module, cluster, plan, plan.stages, runner))
     try:
         runner.run(plan)
     except (KubeError, apply.GateShut) as error:
-        module.fail_json(msg=str(error), **report(module, cluster, plan, runner.done, runner))
+        module.fail_json(msg=str(error), **report(module, cluster, plan, runner.reached, runner))
     for name, reason in runner.left_out().items():
         module.warn(f"{name} {reason}; no gate waited for it.")
-    module.exit_json(**report(module, cluster, plan, runner.done, runner))
+    module.exit_json(**report(module, cluster, plan, runner.reached, runner))
 
 
 if __name__ == "__main__":

@@ -77,7 +77,10 @@ class GateShut(Exception):
 
 @dataclass
 class Runner:
-    """Carries out a plan. ``done`` and ``passed`` grow as it goes, so that a failure can say how far it got."""
+    """Carries out a plan.
+
+    ``done``, ``passed`` and ``reached``, which holds both, grow as it goes, so that a failure can say how far it got.
+    """
 
     api: Api
     topology: Topology
@@ -86,6 +89,7 @@ class Runner:
     sleep: Callable[[float], None] = time.sleep
     done: list[Write] = field(default_factory=list)
     passed: list[Passed] = field(default_factory=list)
+    reached: list[Write | Gate] = field(default_factory=list)
     seen: Observed | None = None
     _calico: Calico = USUAL_CALICO
     _first_gate: float | None = None
@@ -99,6 +103,7 @@ class Runner:
             else:
                 self._write(stage)
                 self.done.append(stage)
+            self.reached.append(stage)
 
     def left_out(self) -> dict[str, str]:
         """The nodes of the cluster that gates did not wait for; those still to join are no news."""
@@ -136,6 +141,7 @@ class Runner:
                 for write in gate.undo:
                     self._write(write)
                     self.done.append(write)
+                    self.reached.append(write)
                 raise GateShut(_complaint(gate, verdict, self.patience.gate))
             self.sleep(POLL_SECONDS)
 

@@ -17,7 +17,7 @@ from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import objects, traffic
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import Object, Write
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.observed import Observed
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Topology, TopologyError
@@ -51,10 +51,10 @@ class Passwords:
         """Passwords that peers have already, one after the other."""
         for key, value in sorted(self._wanted.items()):
             if key in self._stored and self._stored[key] != value and key not in self._held:
-                step = Step(
-                    "update", self._target(objects.SECRETS), f"the password of {key} differs from the inventory"
-                )
-                yield Write("patch", objects.SECRETS, self._name, {"data": {key: value}}, step)
+                sessions = [session for session in self._topology.sessions if session.password_key == key]
+                noticed = traffic.restart(self._topology, sessions)
+                reason = f"the password of {key} differs from the inventory"
+                yield self._write("patch", objects.SECRETS, {"data": {key: value}}, reason, noticed)
 
     def removals(self, staying_peers: Collection[Object]) -> Iterator[Write]:
         """What nothing refers to any more. ``staying_peers`` are those beside the inventory's that will be left."""
@@ -63,14 +63,13 @@ class Passwords:
             stale = sorted(set(self._stored) - needed)
             if stale:
                 reason = f"no session has the password of {', '.join(stale)} any more"
-                step = Step("update", self._target(objects.SECRETS), reason)
-                yield Write("patch", objects.SECRETS, self._name, {"data": dict.fromkeys(stale)}, step)
+                body = {"data": dict.fromkeys(stale)}
+                yield self._write("patch", objects.SECRETS, body, reason, traffic.NO_LONGER_USED)
             return
         for resource in (objects.ROLE_BINDINGS, objects.ROLES, objects.SECRETS):
             there = self._found(resource)
             if there is not None and objects.is_ours(there, self._topology.estate):
-                step = Step("delete", self._target(resource), "no session has a password any more")
-                yield Write("delete", resource, self._name, {}, step)
+                yield self._write("delete", resource, {}, "no session has a password any more", traffic.NO_LONGER_USED)
 
     def _ensure(self, resource: str, head: Object, content: Object, shown: str) -> Iterator[Write]:
         there = self._found(resource)
@@ -81,25 +80,33 @@ class Passwords:
             **content,
         }
         if there is not None and "roleRef" in content and there.get("roleRef") != content["roleRef"]:
-            step = Step("delete", self._target(resource), "it grants another role, which cannot be changed")
-            yield Write("delete", resource, self._name, {}, step)
+            yield self._write("delete", resource, {}, "it grants another role, which cannot be changed", traffic.UNUSED)
             there = None
         if there is None:
-            step = Step("create", self._target(resource), "sessions of the inventory have passwords", "", shown)
-            yield Write("create", resource, self._name, whole, step)
+            yield self._write(
+                "create", resource, whole, "sessions of the inventory have passwords", self._noticed, shown
+            )
             return
         body = {key: value for key, value in content.items() if there.get(key) != value}
         if not objects.is_ours(there, self._topology.estate):
             body["metadata"] = objects.ownership(self._topology.estate)
         if body:
-            step = Step("update", self._target(resource), "differs from the inventory", "", shown)
-            yield Write("patch", resource, self._name, body, step)
+            yield self._write("patch", resource, body, "differs from the inventory", self._noticed, shown)
+
+    def _write(self, verb: str, resource: str, body: Object, reason: str, noticed: str, shown: str = "") -> Write:
+        """One request; ``shown`` is what a person may see of the body."""
+        action = "update" if verb == "patch" else verb
+        target = f"{objects.KINDS[resource]}/{self._name}"
+        return Write(verb, resource, self._name, body, Step(action, target, reason, "", shown, noticed))
+
+    @property
+    def _noticed(self) -> str:
+        """What traffic could notice when passwords, or the right to read them, come."""
+        peers = self._observed.objects.get(objects.PEERS, {}).values()
+        return traffic.GAIN_PASSWORDS if any(map(self._key_of, peers)) else traffic.UNUSED
 
     def _found(self, resource: str) -> Object | None:
         return self._observed.objects.get(resource, {}).get(self._name)
-
-    def _target(self, resource: str) -> str:
-        return f"{objects.KINDS[resource]}/{self._name}"
 
     def _key_of(self, peer: Object) -> str:
         """The key of our Secret that a peer refers to, if it does."""

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import objects, traffic
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import (
     USUAL_CALICO,
     Calico,
@@ -64,6 +64,12 @@ class Gate:
     fresh: bool = False
     undo: tuple[Write, ...] = ()
 
+    @property
+    def traffic(self) -> str:
+        """What traffic could notice of it."""
+        names = ", ".join(write.name for write in self.undo)
+        return f"none while it waits; if it stays shut, {names} is put back" if names else traffic.WAITS
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -81,8 +87,13 @@ class Plan:
 def line_of(stage: Write | Gate) -> str:
     """A stage in one line."""
     if isinstance(stage, Gate):
-        return f"wait for {stage.name} ({len(stage.links)} sessions): {stage.reason}"
-    return f"{stage.step.action} {stage.step.target}: {stage.step.reason}"
+        return f"wait for {stage.name} ({len(stage.links)} sessions): {stage.reason}; traffic: {stage.traffic}"
+    return f"{stage.step.action} {stage.step.target}: {stage.step.why}"
+
+
+def difference_of(stage: Write | Gate) -> dict[str, str]:
+    """A stage in Ansible's form of a difference: gates are in it too, as the order of things is the matter."""
+    return {"prepared": f"{line_of(stage)}\n"} if isinstance(stage, Gate) else stage.step.difference()
 
 
 def plan(
@@ -184,7 +195,14 @@ class _Planner:
             there = self._found(item.resource).get(item.name)
             if there is None:
                 body = objects.manifest(item, self.topology.estate, self.observed.calico)
-                step = Step("create", item.target, "the inventory has it", "", objects.text(item.spec))
+                step = Step(
+                    "create",
+                    item.target,
+                    "the inventory has it",
+                    "",
+                    objects.text(item.spec),
+                    traffic.of_creation(item),
+                )
                 yield Write("create", item.resource, item.name, body, step)
                 continue
             changes = objects.patch(item, there, self.topology.estate)
@@ -192,13 +210,9 @@ class _Planner:
                 before = {key: there.get("spec", {}).get(key) for key in changes.get("spec", {})}
                 reason = "differs from the inventory" if before else "is ours from now on"
                 after = objects.text(changes.get("spec"))
-                yield Write(
-                    "patch",
-                    item.resource,
-                    item.name,
-                    changes,
-                    Step("update", item.target, reason, objects.text(before), after),
-                )
+                noticed = traffic.of_change(self.topology, item, changes)
+                step = Step("update", item.target, reason, objects.text(before), after, noticed)
+                yield Write("patch", item.resource, item.name, changes, step)
 
     def _adopted(self, pools: Iterable[Wanted]) -> Iterator[Wanted]:
         """Pools under the name of the one that has their network already, whoever made it: two would overlap."""
@@ -253,7 +267,9 @@ class _Planner:
         spec: dict[str, Any] = {"nodeToNodeMeshEnabled": True} if on else off
         reason = "no reflector is left in the inventory" if on else "every node has its routes from the reflectors"
         before = objects.text({"nodeToNodeMeshEnabled": not on})
-        step = Step("update", "BGPConfiguration/default", reason, before, objects.text({"nodeToNodeMeshEnabled": on}))
+        after = objects.text({"nodeToNodeMeshEnabled": on})
+        noticed = traffic.ADDS_SESSIONS if on else traffic.MESH_WITH_SUCCESSOR
+        step = Step("update", "BGPConfiguration/default", reason, before, after, noticed)
         return Write("patch", objects.CONFIGURATIONS, "default", {"spec": spec}, step)
 
     def _promotions(self) -> Iterator[Write | Gate]:
@@ -425,7 +441,8 @@ class _Planner:
             "labels": {key: value for key, value in labels.items() if value},
             "annotations": {key: value for key, value in annotations.items() if value},
         }
-        step = Step(action, f"Node/{node.name}", reason, objects.text(before), objects.text(after))
+        noticed = traffic.of_node(node.name)
+        step = Step(action, f"Node/{node.name}", reason, objects.text(before), objects.text(after), noticed)
         body = {"metadata": {"labels": dict(labels), "annotations": dict(annotations)}}
         return Write("patch", objects.NODES, node.name, body, step)
 
@@ -458,18 +475,22 @@ class _Planner:
 
     def _staying_peers(self) -> list[Object]:
         """The peers that this plan neither writes nor deletes."""
-        written = {item.name for item in self._open_switch_peers()}
-        stale = {name for name, _found in self._stale(objects.PEERS, objects.switch_peers(self.topology))}
-        return [found for name, found in self._found(objects.PEERS).items() if name not in written | stale]
+        gone = {item.name for item in self._open_switch_peers()}
+        gone |= {name for of_switches in (True, False) for name, _found in self._leaving_peers(of_switches)}
+        return [found for name, found in self._found(objects.PEERS).items() if name not in gone]
 
     def _stale_peers(self, of_switches: bool) -> Iterator[Write]:
+        for name, found in self._leaving_peers(of_switches):
+            yield self._deletion(objects.PEERS, name, found)
+
+    def _leaving_peers(self, of_switches: bool) -> Iterator[tuple[str, Object]]:
         wanted = objects.switch_peers(self.topology) if of_switches else objects.node_peers(self.topology)
         # What a rack has stays while a switch of it is left as it is: the successor may be that one.
         left = {objects.reflectors_of(rack) for rack in self.left_racks}
         for name, found in self._stale(objects.PEERS, wanted):
             spec = found.get("spec", {})
             if ("peerIP" in spec) == of_switches and spec.get("nodeSelector") not in left:
-                yield _deletion(objects.PEERS, name, found)
+                yield name, found
 
     def _leftovers(self) -> Iterator[Write]:
         yield from self._stale_peers(of_switches=False)
@@ -479,7 +500,7 @@ class _Planner:
             (objects.STATUSES, objects.statuses(self.topology)),
         ):
             for name, found in self._stale(resource, wanted):
-                yield _deletion(resource, name, found)
+                yield self._deletion(resource, name, found)
         networks = {str(pool.cidr) for pool in self.topology.pools}
         for name, found in self._stale(objects.POOLS, ()):
             spec = found.get("spec", {})
@@ -491,8 +512,14 @@ class _Planner:
             )
             if not spec.get("disabled"):
                 reason = "the inventory no longer has it; pods may still use its addresses"
-                step = Step("disable", f"IPPool/{name}", reason)
+                step = Step("disable", f"IPPool/{name}", reason, traffic=traffic.KEEPS_ADDRESSES)
                 yield Write("patch", objects.POOLS, name, {"spec": {"disabled": True}}, step)
+
+    def _deletion(self, resource: str, name: str, found: Object) -> Write:
+        target = f"{objects.KINDS[resource]}/{name}"
+        noticed = traffic.of_deletion(self.topology, resource, found)
+        step = Step("delete", target, "the inventory no longer has it", objects.text(found.get("spec")), "", noticed)
+        return Write("delete", resource, name, {}, step)
 
     def _warn_of_strangers(self) -> None:
         for name, found in sorted(self._found(objects.PEERS).items()):
@@ -506,12 +533,6 @@ class _Planner:
                     f"{name} carries the label {objects.REFLECTOR_LABEL}, but not from us: every node peers with it. "
                     "Add it to the group route_reflectors, or take the label off."
                 )
-
-
-def _deletion(resource: str, name: str, found: Object) -> Write:
-    target = f"{objects.KINDS[resource]}/{name}"
-    before = objects.text(found.get("spec"))
-    return Write("delete", resource, name, {}, Step("delete", target, "the inventory no longer has it", before, ""))
 
 
 def _waves(waiting: Sequence[Speaker], canary: bool) -> list[list[Speaker]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -35,8 +36,8 @@ def estate(everywhere: str = "", **of_racks: str) -> model.Estate:
 
 
 PLAIN = topology_of(estate())
-BOTH = topology_of(estate("s3cret", r2="other"))
-GIVEN = passwords_of(estate("s3cret", r2="other"))
+BOTH = topology_of(estate("s3cret", r2="0ther"))
+GIVEN = passwords_of(estate("s3cret", r2="0ther"))
 
 
 def encoded(password: str) -> str:
@@ -53,20 +54,20 @@ def unchanged(api: FakeCalico, given: Mapping[str, str] = GIVEN) -> bool:
 
 
 def test_the_password_of_a_rack_wins_over_that_of_the_estate() -> None:
-    assert GIVEN == {"r1-tor1": "s3cret", "r2-tor2": "other"}
-    assert passwords_of(estate(r2="other")) == {"r2-tor2": "other"}
+    assert GIVEN == {"r1-tor1": "s3cret", "r2-tor2": "0ther"}
+    assert passwords_of(estate(r2="0ther")) == {"r2-tor2": "0ther"}
     assert passwords_of(estate()) == {}
 
 
 def test_both_ends_of_a_session_have_its_password() -> None:
-    sample = estate("s3cret", r2="other")
+    sample = estate("s3cret", r2="0ther")
     peers = {peer.name: peer.spec for peer in objects.switch_peers(BOTH)}
     for session in BOTH.sessions:
         (neighbour,) = switch_side(sample, session.switch)["neighbours"]
         reference = peers[objects.peer_name(BOTH, session)]["password"]["secretKeyRef"]
         assert reference["name"] == NAME
         assert neighbour["password"] == GIVEN[reference["key"]]
-    assert "password" not in switch_side(estate(r2="other"), "tor1")["neighbours"][0]
+    assert "password" not in switch_side(estate(r2="0ther"), "tor1")["neighbours"][0]
 
 
 def test_secret_role_and_binding_are_there_before_the_peers_that_need_them() -> None:
@@ -86,7 +87,7 @@ def test_secret_role_and_binding_are_there_before_the_peers_that_need_them() -> 
         "create bgppeers/lab-r1-tor1",
         "create bgppeers/lab-r2-tor2",
     ]
-    assert secret(api) == {"r1-tor1": encoded("s3cret"), "r2-tor2": encoded("other")}
+    assert secret(api) == {"r1-tor1": encoded("s3cret"), "r2-tor2": encoded("0ther")}
     assert unchanged(api)
 
 
@@ -109,7 +110,7 @@ def test_only_calico_node_may_read_only_this_secret(namespace: str, account: str
 def test_no_step_and_no_message_holds_a_password() -> None:
     api = FakeCalico(BOTH)
     plan = planning.plan(BOTH, apply.observe(api, BOTH), passwords=GIVEN)
-    for password in ("s3cret", "other"):
+    for password in ("s3cret", "0ther"):
         for written in (password, encoded(password)):
             assert written not in str([(write.step, planning.line_of(write)) for write in plan.writes])
             assert written not in str(BOTH)
@@ -163,11 +164,11 @@ def test_a_session_gets_a_password_after_its_secret() -> None:
 
 def test_a_password_that_is_given_up_leaves_its_peer_first() -> None:
     api = settled(BOTH, GIVEN)
-    less = topology_of(estate(r2="other"))
+    less = topology_of(estate(r2="0ther"))
     api.wire(less, GIVEN)
     run(api, less, passwords=GIVEN)
     assert api.writes == ["patch bgppeers/lab-r1-tor1", f"patch secrets/{NAME}"]
-    assert secret(api) == {"r2-tor2": encoded("other")}
+    assert secret(api) == {"r2-tor2": encoded("0ther")}
 
     api.writes.clear()
     api.wire(PLAIN)
@@ -188,6 +189,16 @@ def test_a_password_stays_while_a_peer_that_we_leave_alone_refers_to_it() -> Non
         ("patch", objects.PEERS, {"spec": {"password": None}}),
         ("patch", objects.SECRETS, {"data": {"r2-tor2": None}}),
     ]
+
+
+def test_a_former_switch_keeps_its_password_while_its_successor_is_held() -> None:
+    api = settled(BOTH, GIVEN)
+    sample = estate("s3cret", r2="0ther")
+    hosts = {**sample.hosts, "tor1b": replace(sample.hosts["tor1"], name="tor1b", address=IPv4Address("10.20.1.2"))}
+    moved = with_racks(replace(sample, hosts=hosts), {"r1": replace(sample.racks["r1"], switches=("tor1b",))})
+    end = topology_of(moved)
+    plan = planning.plan(end, apply.observe(api, end), held_switches=["tor1b"], passwords=passwords_of(moved))
+    assert [write.body for write in plan.writes] == [{"data": {"r1-tor1b": encoded("s3cret")}}]
 
 
 def test_without_reflectors_no_password_is_kept() -> None:
