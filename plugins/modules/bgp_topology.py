@@ -53,6 +53,14 @@ options:
     type: list
     elements: str
     default: []
+  spare_pods:
+    description:
+      - With V(true), nothing is changed as long as nodes with pods that would notice are to start all of their sessions
+        anew, which they do when they become a route reflector or cease to be one. They are named in RV(to_drain), and
+        marked so that the call after the drain lets them take pods again.
+      - Pods of DaemonSets, of the host's network and of C(kube-system) do not count.
+    type: bool
+    default: false
   gate_timeout:
     description: How long to wait at one gate, in seconds.
     type: int
@@ -143,6 +151,11 @@ gates:
     left_out:
       description: The nodes it did not wait for, with the reason.
       type: dict
+to_drain:
+  description: The nodes that have to be empty first; see O(spare_pods).
+  returned: always
+  type: list
+  elements: str
 sessions:
   description: The sessions as the nodes saw them last; empty when none has reported.
   returned: always
@@ -167,7 +180,7 @@ requests:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply, emptying
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import plan as planning
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import Write
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import TopologyError, from_dict
@@ -181,6 +194,7 @@ ARGUMENTS = {
     "nat_outgoing": {"type": "bool", "default": False},
     "held_switches": {"type": "list", "elements": "str", "default": []},
     "later_switches": {"type": "list", "elements": "str", "default": []},
+    "spare_pods": {"type": "bool", "default": False},
     "gate_timeout": {"type": "int", "default": 120},
     "report_timeout": {"type": "int", "default": 30},
 }
@@ -199,7 +213,14 @@ def observe(module, cluster, topology):
         raise
 
 
-def report(module, cluster, plan, stages, runner):
+def nodes_to_drain(module, cluster, plan):
+    """The nodes that have to be empty before anything is done."""
+    if cluster.empty or not module.params["spare_pods"]:
+        return []
+    return emptying.occupied(cluster, emptying.turning(plan.writes))
+
+
+def report(module, cluster, plan, stages, runner, to_drain=()):
     """The module's result: what was done of the plan, the whole of it, and what was seen."""
     seen = runner.seen
     steps = [stage.step for stage in stages if isinstance(stage, Write)]
@@ -210,6 +231,7 @@ def report(module, cluster, plan, stages, runner):
         "plan": [planning.line_of(stage) for stage in plan.stages],
         "gates": [asdict(passed) for passed in runner.passed],
         "sessions": apply.sessions(runner.topology, seen) if seen and seen.reports else {},
+        "to_drain": list(to_drain),
         "requests": cluster.requests,
     }
 
@@ -222,6 +244,7 @@ def main():
         topology = from_dict(module.params["topology"])
         observed = observe(module, cluster, topology)
         plan = planning.plan(topology, observed, **{option: module.params[option] for option in PLANNED_WITH})
+        to_drain = nodes_to_drain(module, cluster, plan)
     except (KubeError, TopologyError) as error:
         module.fail_json(msg=str(error))
     patience = apply.Patience(module.params["gate_timeout"], module.params["report_timeout"])
@@ -229,14 +252,14 @@ def main():
     for warning in plan.warnings:
         module.warn(warning)
     if module.check_mode:
-        module.exit_json(**report(module, cluster, plan, plan.stages, runner))
+        module.exit_json(**report(module, cluster, plan, plan.stages, runner, to_drain))
     try:
-        runner.run(plan)
+        runner.run(planning.Plan(tuple(emptying.reservations(observed, to_drain))) if to_drain else plan)
     except (KubeError, apply.GateShut) as error:
         module.fail_json(msg=str(error), **report(module, cluster, plan, runner.reached, runner))
     for name, reason in runner.left_out().items():
         module.warn(f"{name} {reason}; no gate waited for it.")
-    module.exit_json(**report(module, cluster, plan, runner.reached, runner))
+    module.exit_json(**report(module, cluster, plan, runner.reached, runner, to_drain))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ class Node:
     ready: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    schedulable: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def node_of(found: Object) -> Node:
         ready=conditions.get("Ready", "Unknown"),
         labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
+        schedulable=not found.get("spec", {}).get("unschedulable", False),
     )
 
 

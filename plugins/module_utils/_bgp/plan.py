@@ -13,7 +13,8 @@ next one. The order is that of Calico's documentation and of confd's source (dom
 3. the mesh goes off, once every node has every pod block from a reflector;
 4. the reflectors' sessions with their switches;
 5. reflectors whose cluster id changes, as all their sessions start anew: never all at once;
-6. what the inventory no longer has, in the opposite order.
+6. what the inventory no longer has, in the opposite order;
+7. nodes that were emptied for this take pods again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import objects, traffic
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import emptying, objects, traffic
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import (
     USUAL_CALICO,
     Calico,
@@ -111,8 +112,9 @@ def plan(
     So do those with ``later_switches``, whose other end changes in a later step of the same run.
     """
     planner = _Planner(topology, observed, held_switches, later_switches, passwords)
-    stages = planner.towards_reflectors(nat_outgoing) if topology.reflectors else planner.towards_mesh(nat_outgoing)
-    return Plan(tuple(stages), tuple(planner.warnings), observed.calico)
+    change = planner.towards_reflectors if topology.reflectors else planner.towards_mesh
+    stages = (*change(nat_outgoing), *emptying.releases(observed))
+    return Plan(stages, tuple(planner.warnings), observed.calico)
 
 
 class _Planner:

@@ -21,6 +21,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Empt
 from ansible_collections.hybridk8s.estate.plugins.modules import bgp_topology
 
 from tests.unit.plugins.module_utils._bgp.fake_calico import FakeCalico
+from tests.unit.plugins.module_utils._bgp.test_emptying import pod
 from tests.unit.plugins.module_utils.estates import two_racks
 
 LAB = topology_of(two_racks())
@@ -99,6 +100,37 @@ def test_passwords_reach_the_secret_and_nothing_else(
     assert b64decode(api.store["secrets"]["lab-bgp-passwords"]["data"]["r1-tor1"]) == b"hunter2-hunter2"
     failed = call(capsys, monkeypatch, api, **{**options, "passwords": {}})
     assert "passwords lacks r1-tor1, r2-tor2" in failed["msg"]
+
+
+def test_nodes_with_pods_are_drained_before_they_start_their_sessions_anew(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = FakeCalico(LAB)
+    api.pods["w1"] = [pod()]
+    foreseen = call(capsys, monkeypatch, api, check=True, spare_pods=True)
+    assert (foreseen["to_drain"], api.writes) == (["w1"], [])
+    assert any(line.startswith("promote Node/w1") for line in foreseen["plan"])
+
+    waits = call(capsys, monkeypatch, api, spare_pods=True)
+    assert (waits["to_drain"], api.writes) == (["w1"], ["patch nodes/w1"])
+    assert [step["action"] for step in waits["steps"]] == ["reserve"]
+    assert call(capsys, monkeypatch, api, spare_pods=True)["changed"] is False
+
+    api.pods.clear()
+    api.nodes["w1"]["spec"] = {"unschedulable": True}
+    done = call(capsys, monkeypatch, api, spare_pods=True)
+    assert (done["to_drain"], done["steps"][-1]["action"], done["steps"][-1]["target"]) == ([], "release", "Node/w1")
+    assert api.nodes["w1"]["spec"] == {}
+    assert call(capsys, monkeypatch, api, spare_pods=True)["changed"] is False
+
+
+def test_a_call_that_spares_no_pods_goes_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = FakeCalico(LAB)
+    api.pods["w1"] = [pod()]
+    done = call(capsys, monkeypatch, api)
+    assert (done["to_drain"], done["gates"][-1]["gate"]) == ([], "all-sessions")
 
 
 def test_a_cluster_without_calico(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply, objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply, emptying, objects
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.plan import plan
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Topology
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive import NODE_CLASS_LABEL, RACK_LABEL
@@ -47,6 +47,7 @@ class FakeCalico:
         self.silent: set[str] = set()
         self.store: dict[str, dict[str, dict[str, Any]]] = {resource: {} for resource in objects.KINDS}
         self.nodes: dict[str, dict[str, Any]] = {}
+        self.pods: dict[str, list[dict[str, Any]]] = {}
         self.network = Network(self.store, self.nodes, delay if callable(delay) else lambda _ident: delay)
         self.lost: set[tuple[str, str]] = set()
         self.missing: set[tuple[str, str]] = set()
@@ -122,9 +123,17 @@ class FakeCalico:
         fields = {"spec": {"properties": {name: {} for name in {"peerIP", *self.schema}}}}
         return {"spec": {"versions": [{"schema": {"openAPIV3Schema": {"properties": fields}}}]}}
 
-    def list(self, path: str, *, keep: Callable[[dict[str, Any]], Any] | None = None) -> list[Any]:
+    def list(
+        self,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        *,
+        keep: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> list[Any]:
         self.requests += 1
-        if path == objects.path_of(objects.NODES):
+        if path == emptying.PODS:
+            found = self.pods.get(str((query or {})["fieldSelector"]).removeprefix("spec.nodeName="), [])
+        elif path == objects.path_of(objects.NODES):
             found = list(self.nodes.values())
         else:
             resource = self._resource(path)
