@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
         )
         if "sessions" not in options["cluster"]:
             raise AnsibleActionFail("cluster is no result of hybridk8s.estate.bgp_info; register one and pass it on.")
-        switches = {name: _answer(said) for name, said in options["switches"].items()}
+        switches = {name: _answer(said) for name, said in options["switches"].items() if not _tells_no_sessions(said)}
         topology = _topology(options["topology"])
         found = status(topology.estate, options["cluster"], switches)
         now = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
@@ -57,6 +57,11 @@ def _answer(said: object) -> Mapping[str, Any] | None:
     if not isinstance(said, Mapping) or said.get("failed") or "sessions" not in said:
         return None
     return said
+
+
+def _tells_no_sessions(said: object) -> bool:
+    """The modules of some platforms tell nothing of sessions: the nodes' end has to do."""
+    return isinstance(said, Mapping) and "pending" in said and "sessions" not in said
 
 
 def _topology(data: Mapping[str, Any]) -> Topology:

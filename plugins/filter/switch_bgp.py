@@ -43,7 +43,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - Keys C(estate), C(as_number), C(neighbours), C(import_prefixes), C(export_prefixes), C(max_prefix), C(timers).
+    - Keys C(estate), C(as_number), C(neighbours), C(import_prefixes), C(export_prefixes), C(services), C(max_prefix),
+      C(timers).
     - A neighbour has its C(password) in it where the inventory gives one, so do not print it.
     - Without C(estate_bgp.max_prefix) the limit is twice the number of blocks in the pools, and at least V(2000).
   type: dict

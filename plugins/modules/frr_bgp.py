@@ -110,6 +110,12 @@ options:
     elements: dict
     default: []
     suboptions: *prefix
+  services:
+    description:
+      - Those networks of O(import_prefixes) that all reflectors announce alike. They only serve RV(findings).
+    type: list
+    elements: str
+    default: []
   max_prefix:
     description:
       - A session that sends more prefixes than this is closed for five minutes; at 80% a warning is logged.
@@ -200,6 +206,11 @@ commands:
   returned: success
   type: list
   elements: str
+findings:
+  description: What the switch's own settings make of our routes, for people; the module does not change those.
+  returned: success
+  type: list
+  elements: str
 pending:
   description: Neighbours that differ from what is wanted in what they may not be reset for; see O(may_reset).
   returned: success
@@ -245,13 +256,14 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import Configuration, Parts, hide
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.objects import wanted_parts, with_former
-from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.plan import commands, steps_of
-from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.reset import Pending, hold
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.plan import commands, findings, steps_of
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.reset import hold
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.sessions import Session, sessions_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.text import merge, read
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.vtysh import Switch, alone, text_of, write
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step, result
 from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted import (
+    Pending,
     SwitchError,
     Wanted,
     refusal,
@@ -285,6 +297,7 @@ ARGUMENTS: dict[str, Any] = {
     "may_reset": {"type": "list", "elements": "str"},
     "import_prefixes": PREFIX,
     "export_prefixes": PREFIX,
+    "services": {"type": "list", "elements": "str", "default": []},
     "max_prefix": {"type": "int", "default": 2000},
     "timers": {
         "type": "dict",
@@ -385,6 +398,7 @@ def run(module: AnsibleModule, switch: Switch) -> dict[str, Any]:
         [*plan.steps, *writing],
         diff=module._diff,
         commands=[hide(line) for line in plan.lines],
+        findings=findings(plan.before, module.params["services"]),
         pending=[asdict(pending) for pending in plan.pending],
         sessions=[asdict(session) for session in sessions],
     )

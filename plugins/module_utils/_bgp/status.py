@@ -120,6 +120,7 @@ def status(estate: str, cluster: Mapping[str, Any], switches: Mapping[str, Mappi
     findings = [
         *cluster["findings"],
         *(f"switch {name} could not be asked." for name, said in switches.items() if said is None),
+        *(f"switch {name}: {text}" for name, said in switches.items() for text in (said or {}).get("findings", ())),
     ]
     down = sum(not session["up"] for session in sessions)
     return {

@@ -313,6 +313,7 @@ def switch_side(estate: model.Estate, switch: str) -> dict[str, Any]:
             *({"prefix": str(pool.cidr), "ge": pool.block_size, "le": 32} for pool in derive.pools(estate)),
             *({"prefix": str(prefix), "le": 32} for prefix in derive.announced_services(estate).all),
         ],
+        "services": [str(prefix) for prefix in derive.announced_services(estate).all],
         "export_prefixes": [{"prefix": str(prefix), "le": 32} for prefix in bgp.imports],
         "max_prefix": derive.most_prefixes(estate),
         "timers": bgp.timers.whole,

@@ -18,6 +18,10 @@ BARE_METAL = "bare_metal"
 CLOUD_VM = "cloud_vm"
 NODE_CLASSES = (BARE_METAL, CLOUD_VM)
 
+FRR = "frr"
+NXOS = "nxos"
+SWITCH_PLATFORMS = (FRR, NXOS, "eos", "sonic")
+
 CONTROL_PLANE_GROUP = "control_plane"
 WORKERS_GROUP = "workers"
 KUBERNETES_GROUP = "kubernetes"
@@ -86,7 +90,8 @@ class NodeTraits:
 class Host:
     """A machine: a node of the cluster, or a switch.
 
-    ``address`` is ``ansible_host`` (the node's InternalIP, the switch's BGP address), ``bgp_as`` a switch's own AS.
+    ``address`` is ``ansible_host`` (the node's InternalIP, the switch's BGP address), ``bgp_as`` a switch's own AS,
+    ``router_as`` that of its ``router bgp`` where it shows the reflectors another one, ``platform`` what runs on it.
     ``groups`` holds only the groups that this collection knows. ``node_class`` is empty for what is no node, and
     ``class_is_assumed`` where neither variable nor group names it. ``labels``, ``annotations`` and ``taints`` are those
     of the inventory; :mod:`derive` adds ours.
@@ -104,6 +109,8 @@ class Host:
     traits: NodeTraits = NodeTraits()
     cluster_id: IPv4Address | None = None
     bgp_as: int | None = None
+    platform: str = ""
+    router_as: int | None = None
     kubelet_version: Version | None = None
     containerd_version: Version | None = None
 

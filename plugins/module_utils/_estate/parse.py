@@ -80,7 +80,12 @@ _OWN_HOST_VARIABLES = (
     *(f"node_{trait}" for trait in _TRAITS),
 )
 # Variables of roles; the roles' argument specifications know their neighbours.
-_ROLE_VARIABLES = ("container_runtime_containerd_version", "kubernetes_node_version")
+_ROLE_VARIABLES = (
+    "container_runtime_containerd_version",
+    "kubernetes_node_version",
+    "switch_bgp_platform",
+    "switch_bgp_router_as",
+)
 HOST_VARIABLES: tuple[str, ...] = _OWN_HOST_VARIABLES + _ROLE_VARIABLES
 READ_VARIABLES: tuple[str, ...] = ESTATE_VARIABLES + HOST_VARIABLES
 
@@ -417,6 +422,10 @@ def _host(
         ),
         cluster_id=reader.address(name, "route_reflector_cluster_id", variables.get("route_reflector_cluster_id")),
         bgp_as=reader.as_number(name, "bgp_as", variables.get("bgp_as")),
+        platform=reader.choice(
+            name, "switch_bgp_platform", variables.get("switch_bgp_platform"), model.SWITCH_PLATFORMS
+        ),
+        router_as=reader.as_number(name, "switch_bgp_router_as", variables.get("switch_bgp_router_as")),
         kubelet_version=reader.version(
             name, "kubernetes_node_version", variables.get("kubernetes_node_version"), "1.36.3"
         ),

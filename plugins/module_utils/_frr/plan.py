@@ -73,6 +73,16 @@ def _reason(old: Part | None, new: Part | None, default_unicast: bool) -> str:
     return "differs from the inventory"
 
 
+def findings(configuration: Configuration, services: Sequence[str]) -> list[str]:
+    """What the switch's own settings, which are not ours to change, make of our routes."""
+    if not services or configuration.maximum_paths != 1:
+        return []
+    return [
+        f"the switch uses one of the equal paths to services ({', '.join(services)}): its router bgp has maximum-paths "
+        "1. Raise that on the switch, if their load shall be spread."
+    ]
+
+
 def commands(configuration: Configuration, wanted: Wanted, parts: Parts) -> list[str]:
     """The configuration lines that turn what the switch runs into ``parts``, touching nothing else.
 

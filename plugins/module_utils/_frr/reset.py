@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.lines import attribute_of, family_of, in_order
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import (
@@ -17,6 +17,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import
     Part,
     Parts,
 )
+from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted import Pending
 
 # What bgpd 8.4 takes up without closing the session (seen). What is not listed counts as a reset.
 HITLESS = frozenset(
@@ -35,14 +36,6 @@ HITLESS = frozenset(
         "weight",
     }
 )
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A neighbour that keeps ``attributes`` which differ from what is wanted: their change would reset its session."""
-
-    neighbour: str
-    attributes: tuple[str, ...]
 
 
 def resetting(old: Part, new: Part, default_unicast: bool) -> frozenset[str]:

@@ -32,10 +32,14 @@ class Prefix:
     ge: int | None = None
     le: int | None = None
 
+    @property
+    def bounds(self) -> dict[str, int]:
+        """``ge`` and ``le``, where they say more than the prefix does."""
+        given = {"ge": self.ge, "le": self.le}
+        return {name: bound for name, bound in given.items() if bound is not None and bound > self.network.prefixlen}
+
     def __str__(self) -> str:
-        ge = f" ge {self.ge}" if self.ge and self.ge > self.network.prefixlen else ""
-        le = f" le {self.le}" if self.le and self.le > self.network.prefixlen else ""
-        return f"{self.network}{ge}{le}"
+        return " ".join([str(self.network), *(f"{name} {bound}" for name, bound in self.bounds.items())])
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,14 @@ class Wanted:
         Next hops are kept and may lie in another rack: with one hop, switches take only those on connected networks.
         """
         return neighbour.multihop if neighbour.remote_as != self.as_number and neighbour.multihop > 1 else 0
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A neighbour that keeps ``attributes`` which differ from what is wanted: their change would reset its session."""
+
+    neighbour: str
+    attributes: tuple[str, ...]
 
 
 def group_name(estate: str) -> str:

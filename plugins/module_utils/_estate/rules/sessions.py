@@ -98,6 +98,27 @@ def password_without_switch(estate: model.Estate) -> Iterator[Problem]:
             )
 
 
+@rule(
+    "ES445-local-as-on-nxos",
+    ERROR,
+    "the switch would be refused in the middle of the run",
+    "cisco.nxos: nxos_bgp_global has local_as without no-prepend and replace-as",
+)
+def local_as_on_nxos(estate: model.Estate) -> Iterator[Problem]:
+    for rack in estate.racks.values():
+        for name in rack.switches:
+            switch = estate.hosts.get(name)
+            if switch is None or switch.platform != model.NXOS or switch.router_as is None:
+                continue
+            if switch.router_as != derive.switch_as(estate, rack, name):
+                yield Problem(
+                    name,
+                    "switch_bgp_router_as",
+                    f"it is {switch.router_as}, but an NX-OS switch can show its rack no AS but its own.",
+                    "Leave it out, and set bgp_as of the switch, or the rack's as, to the switch's own AS.",
+                )
+
+
 def _passwords(estate: model.Estate) -> Iterator[tuple[str, str]]:
     if estate.bgp is not None and estate.bgp.password:
         yield "estate_bgp.password", estate.bgp.password

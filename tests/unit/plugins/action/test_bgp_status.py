@@ -70,6 +70,7 @@ def play(directory: Path, **options: Any) -> subprocess.CompletedProcess[str]:
         ({"failed": True, "msg": "vtysh is not installed"}, 2, "switch tor1 could not be asked"),
         ({"unreachable": True, "msg": "timed out"}, 2, "switch tor1 could not be asked"),
         ({}, 2, "switch tor1 could not be asked"),
+        ({"sessions": [SEEN], "findings": ["one path."]}, 0, "switch tor1: one path."),
     ],
 )
 def test_the_exit_code_says_whether_all_is_well(tmp_path: Path, said: dict[str, Any], status: int, text: str) -> None:
@@ -83,6 +84,12 @@ def test_the_exit_code_says_whether_all_is_well(tmp_path: Path, said: dict[str, 
     assert "</html>" in picture.read_text()
     if status == 0:
         assert written["sessions"][0]["peer"]["received"] == 3
+
+
+def test_a_platform_that_tells_no_sessions_is_judged_by_the_nodes(tmp_path: Path) -> None:
+    ended = play(tmp_path, switches={"tor1": {"pending": []}})
+    assert ended.returncode == 0, ended.stdout
+    assert "1 of 1 sessions are up" in ended.stdout
 
 
 def test_what_cannot_be_written_or_read_is_said(tmp_path: Path) -> None:

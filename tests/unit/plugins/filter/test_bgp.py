@@ -12,6 +12,7 @@ from ansible_collections.hybridk8s.estate.plugins.filter.bgp_passwords import bg
 from ansible_collections.hybridk8s.estate.plugins.filter.bgp_topology import bgp_topology
 from ansible_collections.hybridk8s.estate.plugins.filter.route_reflectors import route_reflectors
 from ansible_collections.hybridk8s.estate.plugins.filter.switch_bgp import switch_bgp
+from ansible_collections.hybridk8s.estate.plugins.filter.switch_bgp_arguments import switch_bgp_arguments
 from ansible_collections.hybridk8s.estate.plugins.filter.switch_waves import switch_waves
 
 ESTATE: dict[str, Any] = {
@@ -126,3 +127,35 @@ def test_waves_are_of_the_switches_that_said_so() -> None:
     assert switch_waves(hosts, {"switches": list(hosts)}) == [["tor1"], ["tor2"]]
     assert switch_waves({"tor3": ready, "tor4": {}}, {"switches": ["tor3", "tor4"]}) == []
     assert switch_waves({}, {}) == []
+
+
+def there(platform: str, as_number: int, *neighbours: str) -> Any:
+    """A switch with neighbours that are not ours, as the modules of its platform show it."""
+    if platform == "sonic":
+        instance = {"bgp_as": str(as_number), "vrf_name": "default"}
+        return [{**instance, "neighbors": [{"neighbor": address} for address in neighbours]}]
+    key = "neighbors" if platform == "nxos" else "neighbor"
+    return {"as_number": str(as_number), key: [{"neighbor_address": address} for address in neighbours]}
+
+
+@pytest.mark.parametrize("platform", ["nxos", "eos", "sonic"])
+def test_a_switch_that_is_not_as_declared_is_told_nothing(platform: str) -> None:
+    wanted = switch_bgp(HOSTS, GROUPS, "tor1")
+    address = wanted["neighbours"][0]["address"]
+    assert switch_bgp_arguments(wanted, platform, there(platform, 64901, "10.20.1.99"))["pending"] == []
+    with pytest.raises(AnsibleFilterError, match="set switch_bgp_router_as: 65000"):
+        switch_bgp_arguments(wanted, platform, there(platform, 65000))
+    with pytest.raises(AnsibleFilterError, match=f"neighbor {address} is configured outside"):
+        switch_bgp_arguments(wanted, platform, there(platform, 64901, address))
+    with pytest.raises(AnsibleFilterError, match=r"10\.20\.0\.0/16 holds the node address"):
+        switch_bgp_arguments({**wanted, "export_prefixes": ["10.20.0.0/16"]}, platform, {})
+    with pytest.raises(AnsibleFilterError, match="switch_bgp_platform: 'ios' is none of nxos, eos, sonic"):
+        switch_bgp_arguments(wanted, "ios", {})
+
+
+@pytest.mark.parametrize("platform", ["nxos", "eos", "sonic"])
+def test_without_reflectors_ours_go_and_nothing_is_let_through(platform: str) -> None:
+    wanted = {**switch_bgp(HOSTS, GROUPS, "tor1"), "neighbours": [], "import_prefixes": [], "export_prefixes": []}
+    told = switch_bgp_arguments(wanted, platform, {})
+    assert str(told["prefix_lists"]).count("deny") == 2
+    assert "permit" not in str(told["prefix_lists"])

@@ -262,3 +262,14 @@ def test_a_file_in_a_directory_that_is_not_there(
 ) -> None:
     assert "No such file" in call(capsys, tmp_path / "none")["msg"]
     assert switch.loaded == []
+
+
+def test_the_switchs_own_settings_are_told_and_left(
+    switch: FakeFrr, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(capsys, tmp_path, check=True, services=["10.22.0.0/16"])["findings"] == []
+    switch.running = switch.running.replace("  network 10.20.1.0/24\n", "  network 10.20.1.0/24\n  maximum-paths 1\n")
+    assert call(capsys, tmp_path, check=True)["findings"] == []
+    told = call(capsys, tmp_path, check=True, services=["10.22.0.0/16"])
+    assert "10.22.0.0/16): its router bgp has maximum-paths 1" in told["findings"][0]
+    assert not [line for line in told["commands"] if "maximum-paths" in line]

@@ -105,6 +105,14 @@ CASES = [
     Case("ES008-looks-misspelt", {("vm1", "racks"): "r1"}, "vm1", "racks", {("w3", "racks"): "r1"}),
     Case("ES009-unknown-choice", {("w1", "node_class"): "baremetal"}, "w1", "node_class"),
     Case("ES009-unknown-choice", {(*CLOUD, "provider"): "aliyun"}, "", "estate_cloud.provider"),
+    Case(
+        "ES009-unknown-choice",
+        {("tor1", "switch_bgp_platform"): "ios"},
+        "tor1",
+        "switch_bgp_platform",
+        {("tor1", "switch_bgp_platform"): "nxos"},
+    ),
+    Case("ES017-not-an-as-number", {("tor1", "switch_bgp_router_as"): "own"}, "tor1", "switch_bgp_router_as"),
     Case("ES010-not-a-network", {(*NETWORKS, "services"): "10.22.0.0"}, "", "estate_networks.services"),
     Case("ES010-not-a-network", {(*NETWORKS, "services"): "10.22.0.0/33"}, "", "estate_networks.services"),
     Case("ES010-not-a-network", {(*NETWORKS, "services"): "fd00::/108"}, "", "estate_networks.services"),
@@ -541,6 +549,17 @@ CASES = [
         "",
         "estate_racks.r3.password",
         {(*RACK1, "password"): "s3cret"},
+    ),
+    Case(
+        "ES445-local-as-on-nxos",
+        {("tor1", "switch_bgp_platform"): "nxos", ("tor1", "switch_bgp_router_as"): 65000},
+        "tor1",
+        "switch_bgp_router_as",
+        {
+            ("tor1", "switch_bgp_platform"): "nxos",
+            ("tor1", "switch_bgp_router_as"): 64901,
+            ("tor2", "switch_bgp_router_as"): 65000,
+        },
     ),
     Case(
         "ES433-cluster-id-without-reflector",

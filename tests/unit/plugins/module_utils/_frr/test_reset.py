@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.objects import wanted_parts, with_former
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.plan import commands, steps_of
-from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.reset import Pending, hold
+from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.reset import hold
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.text import merge, read
-from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted import Wanted
+from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted import Pending, Wanted
 
 from tests.unit.plugins.module_utils._frr.samples import PARTS, RUNNING, THEIRS
 from tests.unit.plugins.module_utils._switch.samples import WANTED
