@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import REFLECTOR_LABEL
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.domains import domains_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import OWN_PREFIX, Object
 from ansible_collections.hybridk8s.estate.plugins.module_utils._nodes import ready
@@ -37,12 +37,16 @@ _FINISHED = ("Succeeded", "Failed")
 
 @dataclass(frozen=True)
 class Standing:
-    """What a node is to the estate."""
+    """What a node is to the estate. ``domains`` are the failure domains of a reflector."""
 
     name: str
     ready: bool
     control_plane: bool
-    reflector: bool
+    domains: frozenset[str] = frozenset()
+
+    @property
+    def reflector(self) -> bool:
+        return bool(self.domains)
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def standing(node: Object) -> Standing:
         name=node["metadata"]["name"],
         ready=ready(node)[0],
         control_plane=CONTROL_PLANE_LABEL in labels,
-        reflector=labels.get(REFLECTOR_LABEL) == "true",
+        domains=domains_of(labels),
     )
 
 

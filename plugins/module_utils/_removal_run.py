@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils import _removal as deciding
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.domains import batches
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import IS_REFLECTOR_QUERY
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
@@ -124,15 +125,22 @@ class Nodes:
         self.results.update({made.name: Result(NOT_STARTED, "the run ended before its turn") for made in going})
         try:
             self._take_back([made.name for made in plans.values() if made.state == REFUSED and made.steps])
-            while going and self._failures() <= self.rules.max_fail:
-                batch, going = going[: self.rules.batch], going[self.rules.batch :]
-                self._remove({made.name: made.seen for made in batch if made.seen})
+            for batch in self._batches(going):
+                if self._failures() > self.rules.max_fail:
+                    break
+                self._remove(batch)
+                going = [made for made in going if made.name not in batch]
         finally:
             self._unmark(sorted(self._marked))
         for made in going:
             why = f"{self._failures()} nodes failed, and max_fail is {self.rules.max_fail}"
             self.results[made.name] = Result(NOT_STARTED, why)
         self._await_blocks()
+
+    def _batches(self, going: Sequence[Removal]) -> list[dict[str, Seen]]:
+        seen = {made.name: made.seen for made in going if made.seen}
+        apart = {name: each.standing.domains for name, each in seen.items()}
+        return [{name: seen[name] for name in batch} for batch in batches(list(seen), self.rules.batch, apart)]
 
     def _remove(self, batch: Mapping[str, Seen]) -> None:
         bound = [seen for seen in batch.values() if seen.holds]

@@ -18,6 +18,7 @@ description:
     emptied returns to the schedulability it had, whatever ended the run.
   - While a node is drained it has the annotation C(estate.hybridk8s.io/draining), which names the run; the run is a
     Lease in C(kube-system) that it renews. Every run gives back what a run that died had cordoned, on whichever nodes.
+  - Two route reflectors of a rack are never emptied at once.
   - Emptied nodes stay cordoned. M(hybridk8s.estate.node) with V(schedulable=true) uncordons them.
 author: hybridk8s.estate authors (@hybridk8s)
 extends_documentation_fragment:

@@ -25,6 +25,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import emptying, objects, traffic
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.domains import batches
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import (
     USUAL_CALICO,
     Calico,
@@ -539,13 +540,8 @@ class _Planner:
 
 def _waves(waiting: Sequence[Speaker], canary: bool) -> list[list[Speaker]]:
     """Who becomes a reflector together: never two of a rack, and the very first one alone."""
-    rest = list(waiting)
-    waves = [[rest.pop(0)]] if rest and canary else []
-    while rest:
-        wave: list[Speaker] = []
-        for speaker in list(rest):
-            if speaker.rack not in {taken.rack for taken in wave}:
-                wave.append(speaker)
-                rest.remove(speaker)
-        waves.append(wave)
-    return waves
+    named = {speaker.name: speaker for speaker in waiting}
+    first, rest = (list(named)[:1], list(named)[1:]) if canary else ([], list(named))
+    racks = {name: {speaker.rack} for name, speaker in named.items()}
+    found = [*([first] if first else []), *batches(rest, len(rest), racks)]
+    return [[named[name] for name in wave] for wave in found]

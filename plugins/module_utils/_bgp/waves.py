@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.domains import batches
+
 
 def waves(racks: Mapping[str, Sequence[str]], pending: Collection[str]) -> list[list[str]]:
     """The ``pending`` switches, in groups that may start their sessions anew together.
@@ -22,20 +24,5 @@ def waves(racks: Mapping[str, Sequence[str]], pending: Collection[str]) -> list[
     every = {switch for switches in racks.values() for switch in switches}
     most = max(1, len(every) // 2)
     rest = sorted(every & set(pending))
-    found = [[rest.pop(0)]] if rest else []
-    while rest:
-        wave = _next_wave(racks, rest, most)
-        found.append(wave)
-        rest = [switch for switch in rest if switch not in wave]
-    return found
-
-
-def _next_wave(racks: Mapping[str, Sequence[str]], rest: Sequence[str], most: int) -> list[str]:
-    wave: list[str] = []
-    used: set[str] = set()
-    for switch in rest:
-        its_racks = {rack for rack, switches in racks.items() if switch in switches}
-        if len(wave) < most and not its_racks & used:
-            wave.append(switch)
-            used |= its_racks
-    return wave
+    domains = {switch: {rack for rack, switches in racks.items() if switch in switches} for switch in rest}
+    return [rest[:1], *batches(rest[1:], most, domains)] if rest else []

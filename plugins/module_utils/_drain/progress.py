@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.domains import domains_of, may_join
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.evict import Answer
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.limits import BudgetCourse, Limits, pause
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.model import Budget, Key, Pod
@@ -292,7 +293,10 @@ class Progress:
             if len(active) >= self.limits.batch:
                 return
             labels = node.plan.node.labels
-            if node.stage is Stage.QUEUED and all(spread.allows(labels, active) for spread in self.limits.spreads):
+            # One reflector of a rack at a time, whatever the limits.
+            apart = may_join(domains_of(labels), [taken for other in active for taken in domains_of(other)])
+            allowed = all(spread.allows(labels, active) for spread in self.limits.spreads)
+            if node.stage is Stage.QUEUED and apart and allowed:
                 node.stage, node.begun = Stage.BEGUN, now
                 active.append(labels)
 

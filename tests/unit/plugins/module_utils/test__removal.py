@@ -90,9 +90,9 @@ def test_what_has_to_be_let_go_before_the_node(of, held):
     assert removal.holds(of) is held
 
 
-def seen(name, answers="", control_plane=False, reflector=False, ready=None, **more):
+def seen(name, answers="", control_plane=False, domains=frozenset(), ready=None, **more):
     ready = bool(answers) if ready is None else ready
-    return Seen(Standing(name, ready, control_plane, reflector), f"uid-{name}", answers, **more)
+    return Seen(Standing(name, ready, control_plane, domains), f"uid-{name}", answers, **more)
 
 
 def planned(going, others=(), left=()):
@@ -102,8 +102,8 @@ def planned(going, others=(), left=()):
     return {name: (one.state, [finding.code for finding in one.findings]) for name, one in made.items()}
 
 
-CP = {"control_plane": True, "reflector": False}
-RR = {"control_plane": False, "reflector": True}
+CP = {"control_plane": True}
+RR = {"control_plane": False, "domains": frozenset({"r1"})}
 UP = "Ready is True"
 
 

@@ -331,6 +331,10 @@ STORIES = {
         Chapter({"r1": Rack(3, BOTH), "r2": Rack(2, ONE), "r3": Rack(2, ONE)}),
         Chapter({"a0": Rack(2, ONE), "r1": Rack(3, BOTH), "r2": Rack(2, ONE), "r3": Rack(2, ONE)}),
     ],
+    "a rack without a reflector that changes the cluster ids of all there are": [
+        Chapter({"r1": Rack(2, ONE), "r2": Rack(2, ONE), "r3": Rack(1, ONE, switches=frozenset())}),
+        Chapter({"a0": Rack(1), "r1": Rack(2, ONE), "r2": Rack(2, ONE), "r3": Rack(1, ONE, switches=frozenset())}),
+    ],
     "a new reflector carries before the only one changes its cluster id": [
         Chapter({"r1": Rack(3, ONE)}),
         Chapter({"a0": Rack(1, switches=frozenset()), "r1": Rack(3, BOTH)}),

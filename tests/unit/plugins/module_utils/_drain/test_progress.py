@@ -7,11 +7,13 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import REFLECTOR_LABEL
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.evict import Answer
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.limits import Limits, Spread
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.model import Budget, Pod
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.plan import Move, NodeDrain, NodeState
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.progress import Progress
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive import RACK_LABEL
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 
 WEB = ("n", "web")
@@ -246,6 +248,19 @@ def test_so_many_nodes_at_once(batch):
     course.progress.emptied()
     course.progress.confirmed("w0")
     assert course.due() == [f"p{batch}"]
+
+
+def test_never_two_reflectors_of_a_rack_at_once():
+    reflector = {REFLECTOR_LABEL: "true", RACK_LABEL: "r1"}
+    labels = reflector, {RACK_LABEL: "r1"}, reflector, {**reflector, RACK_LABEL: "r2"}
+    nodes = [drain(f"w{number}", f"p{number}", labels=each) for number, each in enumerate(labels)]
+    course = Course(*nodes)
+    assert course.due() == ["p0", "p1", "p3"]
+    course.leave("p0")
+    assert course.due() == [], "w0 is not confirmed"
+    course.progress.emptied()
+    course.progress.confirmed("w0")
+    assert course.due() == ["p2"]
 
 
 RACKS = {"rack": "r1"}, {"rack": "r1"}, {"rack": "r2", "reflector": "true"}, {"reflector": "true"}
