@@ -135,6 +135,8 @@ class _Planner:
         self.passwords = Passwords(topology, observed, passwords, left)
         self.sessions = tuple(session for session in topology.sessions if session.switch not in left)
         self.left_racks = {session.rack for session in topology.sessions if session.switch in left}
+        # Where no other switch is left to the outside, whatever peers with one stays.
+        self.leaves_all = bool(self.left_racks) and not self.sessions
         held = sorted({session.switch for session in topology.sessions} & set(held_switches))
         self.warnings = [
             f"{name} is not configured as the inventory says; its sessions stay as they are." for name in held
@@ -395,19 +397,21 @@ class _Planner:
             for name, node in sorted(self.observed.nodes.items())
             if node.annotations.get(objects.REFLECTOR_OF_ANNOTATION) == self.topology.estate
             and name not in wanted
-            and node.labels.get(RACK_LABEL, "") not in self.left_racks
+            and not (self.leaves_all or node.labels.get(RACK_LABEL, "") in self.left_racks)
         )
 
     def _speakers(self, names: Collection[str]) -> list[Speaker]:
         return [speaker for speaker in self.topology.speakers if speaker.name in names]
 
     def _demotions(self) -> Iterator[Write | Gate]:
-        for name in self._former:
+        former = self._former
+        for number, name in enumerate(former):
+            others = (*self.topology.reflectors, *self._speakers(former[number + 1 :]))
             yield self._demotion(name)
             yield Gate(
                 f"{name}-is-a-client",
                 "one reflector at a time leaves; the next follows once this one has its routes from the others",
-                tuple(self._links_of(name, self.topology.reflectors)),
+                tuple(self._links_of(name, others)),
                 routes=True,
                 fresh=True,
             )
@@ -492,7 +496,8 @@ class _Planner:
         left = {objects.reflectors_of(rack) for rack in self.left_racks}
         for name, found in self._stale(objects.PEERS, wanted):
             spec = found.get("spec", {})
-            if ("peerIP" in spec) == of_switches and spec.get("nodeSelector") not in left:
+            stays = of_switches and (self.leaves_all or spec.get("nodeSelector") in left)
+            if ("peerIP" in spec) == of_switches and not stays:
                 yield name, found
 
     def _leftovers(self) -> Iterator[Write]:
