@@ -26,7 +26,7 @@ test: venv ## every test, the fast ones first
 
 test-all: export HYBRIDK8S_INTERRUPTIONS := 10
 test-all: export HYBRIDK8S_REINITS := 10
-test-all: export FLOWS := default join reinit interrupted ha remove bgp
+test-all: export FLOWS := default join reinit interrupted ha remove bgp bgp_faults
 test-all: test ## as `make test`, and ten interrupted installations, and ten times a host out and in again
 
 lint: venv ## ruff, mypy, yamllint, ansible-lint, the changelog
@@ -48,7 +48,7 @@ integration: venv components ## the modules against a real API server
 	@python -m tests.lab.build --only kwok
 	@pytest tests/integration
 
-molecule: venv components ## the flows on the lab: FLOWS="default join reinit interrupted ha remove bgp"
+molecule: venv components ## the flows on the lab: FLOWS="default join reinit interrupted ha remove bgp bgp_faults"
 	@bash tests/flows/run.sh $(FLOWS)
 
 bench: venv components ## what runs, check, join and node operations cost, into docs/benchmarks.md: PARTS="site check node join drain"

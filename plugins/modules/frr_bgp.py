@@ -34,6 +34,7 @@ options:
     description:
       - The AS of the switch's C(router bgp). When that has another one, the module fails and changes nothing.
       - When it runs no C(router bgp) yet, one is created with this AS.
+      - V(0) stands for whatever the switch runs; only without O(neighbours).
     type: int
     required: true
     aliases: [as]

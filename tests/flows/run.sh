@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run molecule's flows inside the lab's control station, on hosts as the lab first boots them:
-#   tests/flows/run.sh default join reinit interrupted ha remove bgp
+#   tests/flows/run.sh default join reinit interrupted ha remove bgp bgp_faults
 # The flows take the checkout's lab for themselves: one that is up is taken down before and after. FLOW_KEEP=1 leaves it.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
@@ -27,7 +27,7 @@ lab_flows=() ha_flows=() bgp_flows=()
 for flow in "$@"; do
   case $flow in
     ha | remove) ha_flows+=(--scenario-name "$flow") ;;
-    bgp) bgp_flows+=(--scenario-name "$flow") ;;
+    bgp | bgp_faults) bgp_flows+=(--scenario-name "$flow") ;;
     *) lab_flows+=(--scenario-name "$flow") ;;
   esac
 done

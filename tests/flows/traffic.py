@@ -270,7 +270,7 @@ def _flow(
         len(answered),
         round(1000 * longest),
         sent["resent"] + receiver["resent"].get(source, 0) if tcp else 0,
-        sent["broken"] if tcp else 0,
+        sum(window[0] <= at <= window[1] for at in sent["broken"]) if tcp else 0,
     )
 
 

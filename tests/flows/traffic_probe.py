@@ -43,7 +43,7 @@ class Target:
         self.sent: dict[str, list[float]] = {"udp": [], "tcp": []}
         self.answered: dict[str, dict[int, float]] = {"udp": {}, "tcp": {}}
         self.resent = 0
-        self.broken = 0
+        self.broken: list[float] = []
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.setblocking(False)
         self.udp.connect((address, ports[0]))
@@ -86,10 +86,11 @@ class Target:
         self._connected = True
         return True
 
-    def close(self, broken: bool = True) -> None:
+    def close(self) -> None:
         assert self.tcp is not None
         self.count_resent()
-        self.broken += broken and self._connected
+        if self._connected:
+            self.broken.append(time.monotonic())
         self.tcp.close()
         self.tcp, self._connected = None, False
 
@@ -187,7 +188,7 @@ class End:
             assert target.tcp is not None
             if not target.heard_tcp(now):
                 self._selector.unregister(target.tcp)
-                target.close(broken=not self.stopped)
+                target.close()
 
         return react
 

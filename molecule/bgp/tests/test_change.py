@@ -8,7 +8,7 @@ import pytest
 
 from tests.flows import fabric, proof
 from tests.flows.drive import address, booted, eventually, kubectl, playbook
-from tests.flows.estates import estate, mesh, reflectors
+from tests.flows.estates import estate, mesh, rack, reflectors
 from tests.flows.traffic import probing
 
 PEERS = "bgppeers.crd.projectcalico.org"
@@ -100,6 +100,9 @@ def test_what_hands_did_is_seen_and_put_right(full):
 ONE_EDIT = {
     "a reflector less": ((reflectors("a2", "b1"),), ["a1"]),
     "a reflector more": ((), ["a1"]),
+    "a rack on one switch": ((rack("r1", switches=["left"]),), []),
+    "a rack on another switch": ((rack("r1", switches=["right"]),), []),
+    "a rack on both switches": ((), []),
 }
 
 

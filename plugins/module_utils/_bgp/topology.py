@@ -288,15 +288,15 @@ def switch_side(estate: model.Estate, switch: str) -> dict[str, Any]:
     """What the switch named ``switch`` needs: the options of module ``frr_bgp``.
 
     Only the racks, the switches and the reflectors are looked at, so an Estate with only these hosts will do, or with
-    all nodes where reflectors are chosen by count. Raises :class:`TopologyError` for a switch that is in no rack, or in
-    racks of different AS numbers.
+    all nodes where reflectors are chosen by count. A switch of no rack has no neighbours, and AS 0, which stands for
+    whatever it runs. Raises :class:`TopologyError` for one that is none, or in racks of different AS numbers.
     """
     bgp = estate.bgp or model.Bgp()
     _cluster_as(bgp)
     racks = [rack for rack in estate.racks.values() if switch in rack.switches]
     numbers = {_switch_as(estate, rack, switch): rack.name for rack in racks}
-    if not numbers:
-        raise TopologyError(f"{switch}: no rack of estate_racks names this switch. Add it to the rack's `switches`.")
+    if switch not in {host.name for host in estate.switches}:
+        raise TopologyError(f"{switch} is no switch of the inventory. Add it to group switches, and to a rack.")
     if len(numbers) > 1:
         raise TopologyError(
             f"{switch}: the racks {', '.join(sorted(numbers.values()))} give it different AS numbers. "
@@ -305,7 +305,7 @@ def switch_side(estate: model.Estate, switch: str) -> dict[str, Any]:
     passwords = passwords_of(estate)
     return {
         "estate": estate.name,
-        "as_number": next(iter(numbers)),
+        "as_number": next(iter(numbers), 0),
         "neighbours": [
             _neighbour(session, passwords) for session in _sessions(estate, bgp) if session.switch == switch
         ],

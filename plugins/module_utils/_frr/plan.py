@@ -113,7 +113,7 @@ def commands(configuration: Configuration, wanted: Wanted, parts: Parts) -> list
     # A group can only go after its members; peers sort before "ESTATE-...".
     router = [*sorted(leaving), *inside, *_in_family(family), *joining]
     if router:
-        router = [f"router bgp {wanted.as_number}", *(f" {line}" for line in router), "exit"]
+        router = [f"router bgp {configuration.as_number or wanted.as_number}", *(f" {line}" for line in router), "exit"]
     # A route-map goes before the prefix-list it uses.
     return [*before, *router, *sorted(after, key=lambda line: not line.startswith("no route-map"))]
 

@@ -113,7 +113,7 @@ def outside_list(estate: str) -> str:
 
 def refusal(wanted: Wanted, as_number: int | None, foreign: Collection[str]) -> str:
     """Why a switch that runs ``as_number`` and has ``foreign`` neighbours of others must not be touched, or nothing."""
-    if as_number is not None and as_number != wanted.as_number:
+    if as_number is not None and wanted.as_number not in (0, as_number):
         return (
             f"the switch runs router bgp {as_number}, but the inventory says AS {wanted.as_number}. Correct the rack's "
             "`as` in estate_racks, or the switch; where the rack shall show the cluster another AS than the switch's, "
@@ -134,9 +134,10 @@ def wanted_of(params: Mapping[str, Any]) -> Wanted:
     if not _ESTATE.fullmatch(estate):
         raise SwitchError(f"estate: {estate!r} is not a DNS label. Use the inventory's estate_name.")
     timers = params.get("timers") or {}
-    as_number = _as_number("as_number", params["as_number"])
+    least = 1 if params.get("neighbours") else 0
+    as_number = _within("as_number", params["as_number"], least, MAX_AS)
     given = params.get("local_as")
-    shown = as_number if given is None else _as_number("local_as", given)
+    shown = as_number if given is None else _within("local_as", given, least, MAX_AS)
     wanted = Wanted(
         estate=estate,
         as_number=as_number,

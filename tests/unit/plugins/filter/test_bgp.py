@@ -109,7 +109,7 @@ def test_the_switch_filter_reads_no_other_nodes() -> None:
 @pytest.mark.parametrize("switch", ["tor9", "w1"])
 def test_a_switch_that_no_rack_has(switch: str) -> None:
     hosts = {**HOSTS, "tor9": {**ESTATE, "ansible_host": "10.20.9.1"}}
-    with pytest.raises(AnsibleFilterError, match=f"{switch}: no rack"):
+    with pytest.raises(AnsibleFilterError, match=f"{switch} is no switch of the inventory"):
         switch_bgp(hosts, GROUPS, switch)
 
 

@@ -175,6 +175,17 @@ def test_absent(switch: FakeFrr, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert call(capsys, tmp_path, state="absent")["changed"] is False
 
 
+def test_a_switch_of_no_rack_is_cleared_whatever_its_as(
+    switch: FakeFrr, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    switch.running, switch.after = RUNNING, THEIRS
+    (tmp_path / "frr.conf").write_text(RUNNING)
+    nothing: dict[str, Any] = {"as_number": 0, "local_as": 0, "neighbours": []}
+    assert call(capsys, tmp_path, prune=False, **nothing)["changed"] is False
+    assert "router bgp 64901" in call(capsys, tmp_path, **nothing)["commands"]
+    assert call(capsys, tmp_path, **nothing)["changed"] is False
+
+
 @pytest.mark.parametrize(
     ("running", "daemons", "changes", "said"),
     [

@@ -26,7 +26,7 @@ def log(name, stopped=10.0, received=(), resent=(), **targets):
     }
 
 
-def target(times, udp, tcp=None, resent=0, broken=0):
+def target(times, udp, tcp=None, resent=0, broken=()):
     """Probes that were sent at these times; the numbers of those that were answered, TCP's with the time it took."""
     return {
         "sent": {"udp": times, "tcp": times if tcp else []},
@@ -35,7 +35,7 @@ def target(times, udp, tcp=None, resent=0, broken=0):
             "tcp": {str(number): times[number] + took for number, took in (tcp or {}).items()},
         },
         "resent": resent,
-        "broken": broken,
+        "broken": list(broken),
     }
 
 
@@ -85,6 +85,12 @@ def test_what_was_sent_before_the_block_or_after_the_first_end_was_told_to_stop_
 
     assert flow(logs, began=0.9).sent == 2
     assert flow(logs, began=0.9).lost == 0
+
+
+def test_a_connection_that_ends_after_that_is_no_broken_one():
+    logs = [log("a1", stopped=4.0, a2=target([1.0], udp=[0], tcp={0: 0.1}, broken=[2.0, 5.0])), log("a2")]
+
+    assert flow(logs, "tcp").broken == 1
 
 
 def test_flows_are_within_a_rack_across_racks_or_from_outside():

@@ -88,8 +88,14 @@ def test_an_inventory_that_does_not_work_is_refused(estate: model.Estate, named:
         topology_of(estate)
 
 
-def test_a_switch_without_a_rack_and_one_with_two_as_numbers() -> None:
-    with pytest.raises(TopologyError, match="tor9: no rack"):
+def test_a_switch_that_a_rack_no_longer_names_has_no_neighbours() -> None:
+    estate = with_racks(two_racks(), {"r1": replace(two_racks().racks["r1"], switches=())})
+    side = switch_side(estate, "tor1")
+    assert (side["as_number"], side["neighbours"]) == (0, [])
+
+
+def test_a_switch_that_is_none_and_one_with_two_as_numbers() -> None:
+    with pytest.raises(TopologyError, match="tor9 is no switch"):
         switch_side(two_racks(), "tor9")
     shared = with_racks(two_racks(), {"r2": replace(two_racks().racks["r2"], switches=("tor1",))})
     with pytest.raises(TopologyError, match="r1, r2"):
