@@ -10,9 +10,17 @@ No Calico runs: its nodes' reports are written by hand and say that every sessio
 from __future__ import annotations
 
 import json
-from base64 import b64decode
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +36,7 @@ from tests.integration.control_plane import ControlPlane
 from tests.lab.build import ensure_component
 from tests.unit.plugins.module_utils.estates import two_racks
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "lab-bgp-passwords"
 PASSWORD = "hunter2-hunter2"
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
@@ -71,13 +80,35 @@ def calico(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         for definition in definitions(request.param):
             api.create(objects.DEFINITIONS_PATH, definition)
         _await(api, objects.Calico(request.param))
+        paths = []
         for speaker in topology_of(estate("")).speakers:
             api.create("/api/v1/nodes", {"metadata": {"name": speaker.name}})
             ready = {"conditions": [{"type": "Ready", "status": "True"}]}
             api.merge(f"/api/v1/nodes/{speaker.name}/status", {"status": ready})
-            _report(api, objects.Calico(request.param), speaker.name)
-        yield running
+            paths.append(_report(api, objects.Calico(request.param), speaker.name))
+        with _reporting(api, paths):
+            yield running
         api.close()
+
+
+@contextmanager
+def _reporting(api: Cluster, paths: list[str]) -> Iterator[None]:
+    """Reports are given again and again, as gates take no old ones."""
+    over = threading.Event()
+
+    def report() -> None:
+        while not over.wait(0.5):
+            now = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S.%fZ}"
+            for path in paths:
+                api.merge(path, {"status": {"lastUpdated": now}})
+
+    thread = threading.Thread(target=report)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.fixture
@@ -95,8 +126,8 @@ def _await(api: Cluster, calico: objects.Calico) -> None:
                 break
 
 
-def _report(api: Cluster, calico: objects.Calico, name: str) -> None:
-    """What calico-node says of sessions: all are up."""
+def _report(api: Cluster, calico: objects.Calico, name: str) -> str:
+    """What calico-node says of sessions: all are up. Gives the path of its report."""
     addresses = [str(speaker.address) for speaker in topology_of(estate("")).speakers] + ["10.20.1.1", "10.20.2.1"]
     peers = [
         {"peerIP": address, "type": "NodePeer", "state": "Established", "since": "10:00:00"} for address in addresses
@@ -111,6 +142,7 @@ def _report(api: Cluster, calico: objects.Calico, name: str) -> None:
         "status": status,
     }
     api.create(objects.path_of(objects.STATUSES, calico=calico), body)
+    return objects.path_of(objects.STATUSES, name, calico)
 
 
 @pytest.fixture
@@ -224,3 +256,44 @@ def _operator_without_secrets(calico: ControlPlane, api: Cluster) -> dict[str, o
         }
         api.create(f"{rbac}/clusterrolebindings", {**head, **binding})
     return calico.kubeconfig_for("operator")
+
+
+PLAY = """
+- hosts: kubernetes
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role:
+        name: hybridk8s.estate.bgp
+      run_once: true
+"""
+
+
+def test_no_output_of_a_play_holds_a_password(calico: ControlPlane, tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory"
+    shutil.copytree(REPOSITORY / "inventories/lab", inventory)
+    all_of_it = inventory / "group_vars/all/estate.yml"
+    text = all_of_it.read_text(encoding="utf-8").replace("  as: 64512\n", f"  as: 64512\n  password: {PASSWORD}\n")
+    all_of_it.write_text(text, encoding="utf-8")
+    (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
+    kubeconfig = tmp_path / "admin.conf"
+    kubeconfig.touch(mode=0o600)
+    kubeconfig.write_text(json.dumps(calico.kubeconfig), encoding="utf-8")
+    run = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            *("-i", str(inventory), "-e", f"estate_kubeconfig={kubeconfig}", "-vvvv", "--check", "--diff"),
+            str(tmp_path / "play.yml"),
+        ],
+        cwd=REPOSITORY,
+        env={**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    output = run.stdout + run.stderr
+    assert run.returncode == 0, output
+    assert PASSWORD not in output
+    assert b64encode(PASSWORD.encode()).decode() not in output
+    assert f"create Secret/{NAME}" in output
+    assert "wait for all-sessions" in output
+    assert "; traffic: none: it waits, and takes nothing away" in output

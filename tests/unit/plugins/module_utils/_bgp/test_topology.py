@@ -301,6 +301,29 @@ def test_a_patch_says_only_what_differs(spec: dict[str, object], expected: dict[
     assert objects.patch(wanted, {"metadata": objects.ownership("lab"), "spec": spec}, "lab") == expected
 
 
+def test_two_estates_on_one_fabric_share_no_name_and_no_object() -> None:
+    def everything(name: str) -> tuple[set[str], list[objects.Object]]:
+        topology = topology_of(replace(with_bgp(password="s3cret"), name=name))
+        wanted = [*objects.filters(topology), *objects.node_peers(topology), *objects.switch_peers(topology)]
+        names = {f"{item.resource}/{item.name}" for item in wanted} | {f"secrets/{objects.secret_name(topology)}"}
+        return names, [objects.manifest(item, name) for item in wanted]
+
+    north, objects_of_north = everything("north")
+    south, objects_of_south = everything("south")
+    assert not north & south
+    assert not any(objects.is_ours(found, "south") for found in objects_of_north)
+    assert not any(objects.is_ours(found, "north") for found in objects_of_south)
+
+
+def test_a_switch_serves_two_estates_with_an_as_each() -> None:
+    north = replace(with_bgp(as_number=64512), name="north")
+    south = replace(with_bgp(as_number=64513), name="south")
+    sides = [switch_side(estate, "tor1") for estate in (north, south)]
+    assert [side["estate"] for side in sides] == ["north", "south"]
+    assert {side["as_number"] for side in sides} == {64901}
+    assert [side["neighbours"][0]["remote_as"] for side in sides] == [64512, 64513]
+
+
 @pytest.mark.parametrize(
     ("metadata", "ours"),
     [
