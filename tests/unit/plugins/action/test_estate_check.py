@@ -278,13 +278,16 @@ BROKEN = {
     ),
     "three reflectors where there are two hosts": Broken(
         THREE,
-        [(HOSTS, "        node-b1:\n", ""), (ESTATE, "  max_prefix: 4000\n", "  reflectors_per_rack: 3\n")],
+        [
+            (HOSTS, "        node-b1:\n", ""),
+            (ESTATE, "  as: 4200000100\n", "  as: 4200000100\n  reflectors_per_rack: 3\n"),
+        ],
         {("ES419", "")},
     ),
-    "a hold time of two keepalives": Broken(THREE, [(ESTATE, "hold: 9", "hold: 6")], {("ES441", "")}),
-    "a timer with its unit": Broken(THREE, [(ESTATE, "hold: 9", "hold: 9s")], {("ES019", "")}),
-    "no timer of ours": Broken(THREE, [(ESTATE, "hold: 9", "holdtime: 9")], {("ES005", "")}),
-    "a limit below what is announced": Broken(THREE, [(ESTATE, "max_prefix: 4000", "max_prefix: 8")], {("ES442", "")}),
+    "a hold time of two keepalives": Broken(HYBRID, [(ESTATE, "hold: 9", "hold: 6")], {("ES441", "")}),
+    "a timer with its unit": Broken(HYBRID, [(ESTATE, "hold: 9", "hold: 9s")], {("ES019", "")}),
+    "no timer of ours": Broken(HYBRID, [(ESTATE, "hold: 9", "holdtime: 9")], {("ES005", "")}),
+    "a limit below what is announced": Broken(HYBRID, [(ESTATE, "max_prefix: 4000", "max_prefix: 8")], {("ES442", "")}),
     "a BGP password in clear": Broken(
         LAB, [(ESTATE, "as: 64512\n", "as: 64512\n  password: s3cret\n")], {("ES621", "")}
     ),
@@ -293,9 +296,9 @@ BROKEN = {
         [(ESTATE, "as: 64512\n", "as: 64512\n  password: \"{{ 's3 cret' }}\"\n")],
         {("ES443", "")},
     ),
-    "load balancers among the nodes": Broken(THREE, [(ESTATE, "172.29.0.0/24", "172.28.10.0/24")], {("ES301", "")}),
+    "load balancers among the nodes": Broken(HYBRID, [(ESTATE, "10.43.0.0/24", "10.40.1.0/24")], {("ES301", "")}),
     "the cluster's services, as a word": Broken(
-        THREE, [(ESTATE, "    load_balancer_ips:", "    cluster_ips: all\n    load_balancer_ips:")], {("ES003", "")}
+        HYBRID, [(ESTATE, "    load_balancer_ips:", "    cluster_ips: all\n    load_balancer_ips:")], {("ES003", "")}
     ),
     # Kubernetes, its runtime, secrets, labels.
     "two control planes": Broken(
