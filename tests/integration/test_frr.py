@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +18,8 @@ from ansible_collections.hybridk8s.estate.plugins.modules import frr_bgp
 from tests.integration.frr_fabric import Fabric, Router
 from tests.integration.module_process import call
 
+ROOT = Path(__file__).parents[2]
+ANSIBLE = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache")}
 SWITCH, FIRST, SECOND, FABRIC = "10.20.1.1", "10.20.1.11", "10.20.1.12", "10.20.1.99"
 CLUSTER_AS, SWITCH_AS, FABRIC_AS = 64512, 64901, 64999
 THEIRS = f"""\
@@ -291,6 +297,46 @@ def test_two_estates_on_one_switch_do_not_disturb_each_other(tor: Router) -> Non
     assert "ESTATE-LAB-B" not in tor.running() + tor.configuration.read_text()
     assert "ESTATE-LAB-B" in both
     assert established(tor, FIRST) == ups
+
+
+def test_the_role_says_what_the_inventory_says(tor: Router, tmp_path: Path) -> None:
+    switch = {
+        "ansible_host": SWITCH,
+        "switch_bgp_router_as": SWITCH_AS,
+        "switch_bgp_config_file": str(tor.configuration),
+    }
+    estate = {
+        "estate_name": "lab",
+        "estate_kubernetes_version": "1.36.3",
+        "estate_networks": {"services": "10.22.0.0/16", "pods": {"bare_metal": "10.21.0.0/16"}},
+        "estate_bgp": {"as": CLUSTER_AS, "import": ["10.99.0.0/16"], "password": "s3cret"},
+        "estate_racks": {"r1": {"subnet": "10.20.1.0/24", "switches": ["tor1"], "as": 64950}},
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_remote_tmp": str(tor.directory / "remote"),
+    }
+    groups = {
+        "switches": {"hosts": {"tor1": switch}},
+        "kubernetes": {"hosts": {"cp1": {"ansible_host": FIRST, "rack": "r1"}}},
+        **{group: {"hosts": {"cp1": {}}} for group in ("control_plane", "bare_metal", "route_reflectors")},
+    }
+    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"vars": estate, "children": groups}}))
+    play = [{"hosts": "switches", "gather_facts": False, "roles": ["hybridk8s.estate.switch_bgp"]}]
+    (tmp_path / "play.yml").write_text(json.dumps(play))
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.json", "play.yml", "--diff"]
+    for changed in (1, 0):
+        ended = subprocess.run(
+            command, cwd=tmp_path, env=ANSIBLE | os.environ, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert f"changed={changed} " in ended.stdout
+        assert "s3cret" not in ended.stdout + ended.stderr
+    assert f"neighbor {FIRST} local-as 64950 no-prepend replace-as" in tor.running()
+    del switch["switch_bgp_router_as"]
+    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"vars": estate, "children": groups}}))
+    ended = subprocess.run(command, cwd=tmp_path, env=ANSIBLE | os.environ, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert f"set switch_bgp_router_as: {SWITCH_AS}" in ended.stdout
 
 
 def test_a_wrong_configuration_is_refused_before_it_is_loaded(tor: Router, before: str) -> None:
