@@ -10,7 +10,6 @@ tests give a temporary directory as the host.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
+from ansible_collections.hybridk8s.estate.plugins.module_utils._lock import try_lock
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
 STATE_DIRECTORY = "/var/lib/hybridk8s"
@@ -133,7 +133,7 @@ class Host:
         descriptor = os.open(self.at(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             deadline = time.monotonic() + timeout
-            while not _try_lock(descriptor):
+            while not try_lock(descriptor):
                 if time.monotonic() > deadline:
                     raise HostError(
                         [
@@ -149,14 +149,6 @@ class Host:
             yield
         finally:
             os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def problem(code: str, variable: str, message: str, remedy: str) -> Finding:

@@ -11,7 +11,6 @@ directory, a runner and an API of their own.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -26,6 +25,7 @@ from typing import Any, Protocol
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm_api import Answer, Kubeconfig, request
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm_state import Failure, Marker
+from ansible_collections.hybridk8s.estate.plugins.module_utils._lock import try_lock
 
 STATE = "/var/lib/hybridk8s/kubeadm"
 MARKER = f"{STATE}/in-progress"
@@ -222,7 +222,7 @@ def locked(host: Host, timeout: float) -> Iterator[int]:
     lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        if not host.wait(lambda: _try_lock(descriptor), timeout):
+        if not host.wait(lambda: try_lock(descriptor), timeout):
             marker = read_marker(host)
             what = f"kubeadm {marker.action}, begun {marker.started}" if marker else "another run"
             raise Failure(
@@ -241,14 +241,6 @@ def busy(host: Host) -> bool:
     except OSError:
         return False
     try:
-        return not _try_lock(descriptor)
+        return not try_lock(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

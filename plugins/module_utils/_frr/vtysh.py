@@ -10,13 +10,13 @@ Configuration goes to vtysh in files that only root can read: passwords are in i
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._frr.model import hide
+from ansible_collections.hybridk8s.estate.plugins.module_utils._lock import try_lock
 from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted import SwitchError
 
 LOCK_SECONDS = 60.0
@@ -96,7 +96,7 @@ def alone(path: str) -> Iterator[None]:
     descriptor = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)
     try:
         deadline = time.monotonic() + LOCK_SECONDS
-        while not _locked(descriptor):
+        while not try_lock(descriptor):
             if time.monotonic() > deadline:
                 raise SwitchError(
                     f"another run has been changing {path} for {LOCK_SECONDS:.0f} s. Wait for it, or end it."
@@ -105,11 +105,3 @@ def alone(path: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

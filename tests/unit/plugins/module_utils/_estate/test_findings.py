@@ -562,6 +562,13 @@ CASES = [
         },
     ),
     Case(
+        "ES445-local-as-on-nxos",
+        {("tor2", "switch_bgp_platform"): "nxos", ("tor2", "switch_bgp_router_as"): 65000},
+        "tor2",
+        "switch_bgp_router_as",
+        {("tor2", "switch_bgp_platform"): "nxos"},
+    ),
+    Case(
         "ES433-cluster-id-without-reflector",
         {("w3", CLUSTER_ID): "244.0.0.9"},
         "w3",
