@@ -43,6 +43,12 @@ PLAY = """\
   gather_facts: false
   environment: {CALLS: "{{ calls }}", ANSWERS: "{{ answers }}"}
   roles: [hybridk8s.estate.switch_bgp]
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.copy:
+        content: "{{ dict(groups.switches | zip(groups.switches | map('extract', hostvars, 'switch_bgp_result'))) }}"
+        dest: "{{ playbook_dir }}/results.json"
 """
 ESTATE: dict[str, Any] = {
     "estate_name": "lab",
@@ -142,6 +148,18 @@ def test_refusals_name_the_host_and_the_remedy(played: tuple[Path, str]) -> None
         told = [line for line in output.splitlines() if f"[{host_of(platform, name)}]" in line and "fatal" in line]
         assert bool(told) == ("refused" in case), (platform, name, told)
         assert case.get("refused", "") in " ".join(told)
+
+
+def test_what_waits_and_what_failed_is_kept_for_the_role_bgp(played: tuple[Path, str]) -> None:
+    directory, _output = played
+    results = json.loads((directory / "results.json").read_text())
+    for platform, name, case in cases():
+        kept = results[host_of(platform, name)]
+        if "refused" in case:
+            assert kept["failed"] is True
+            continue
+        waiting = {one["neighbour"]: one["attributes"] for one in kept["pending"]}
+        assert waiting == case.get("pending", {}), (platform, name)
 
 
 def test_no_password_is_printed(played: tuple[Path, str]) -> None:
