@@ -18,11 +18,7 @@ options:
     type: dict
     required: true
   passwords:
-    description:
-      - The passwords of sessions with switches, by the keys that O(topology) names. What the filter
-        P(hybridk8s.estate.bgp_passwords#filter) makes of the inventory.
-      - They are kept in a Secret in the namespace of calico-node, which a Role lets it read. No result, difference or
-        message holds one.
+    description: As in M(hybridk8s.estate.bgp_topology).
     type: dict
     default: {}
   nat_outgoing:
