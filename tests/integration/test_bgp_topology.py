@@ -9,6 +9,8 @@ No Calico runs: its nodes' reports are written by hand and say that every sessio
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import os
 import shutil
@@ -16,7 +18,7 @@ import subprocess
 import sys
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -28,6 +30,7 @@ import yaml
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply, objects
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import as_dict, passwords_of, topology_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive import NODE_CLASS_LABEL, RACK_LABEL
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, connect
 from ansible_collections.hybridk8s.estate.plugins.modules import bgp_info, bgp_topology
 
@@ -55,16 +58,19 @@ def estate(password: str) -> model.Estate:
     return replace(plain, bgp=bgp)
 
 
+@functools.cache
+def manifest_of_calico() -> list[dict[str, Any]]:
+    manifest = ensure_component("calico") / "share/manifests/calico.yaml"
+    return [found for found in yaml.load_all(manifest.read_text(encoding="utf-8"), yaml.CSafeLoader) if found]
+
+
 def definitions(mode: objects.Mode) -> Iterator[dict[str, Any]]:
     """The definitions of Calico's manifest; those of the native kind have the same fields."""
-    manifest = ensure_component("calico") / "share/manifests/calico.yaml"
-    for found in yaml.load_all(manifest.read_text(encoding="utf-8"), yaml.CSafeLoader):
-        if not found or found["kind"] != "CustomResourceDefinition":
+    for found in copy.deepcopy(manifest_of_calico()):
+        if found["kind"] != "CustomResourceDefinition":
             continue
         plural = found["spec"]["names"]["plural"]
-        if plural not in objects.CALICO_KINDS:
-            continue
-        if mode is objects.Mode.NATIVE:
+        if mode is objects.Mode.NATIVE and plural in objects.CALICO_KINDS:
             group, version = objects.V3_API.split("/")
             found["metadata"]["name"] = f"{plural}.{group}"
             found["spec"]["group"] = group
@@ -82,7 +88,12 @@ def calico(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         _await(api, objects.Calico(request.param))
         paths = []
         for speaker in topology_of(estate("")).speakers:
-            api.create("/api/v1/nodes", {"metadata": {"name": speaker.name}})
+            metadata = {
+                "name": speaker.name,
+                "labels": {RACK_LABEL: speaker.rack, NODE_CLASS_LABEL: model.BARE_METAL},
+                "annotations": {"projectcalico.org/IPv4Address": f"{speaker.address}/24"},
+            }
+            api.create("/api/v1/nodes", {"metadata": metadata})
             ready = {"conditions": [{"type": "Ready", "status": "True"}]}
             api.merge(f"/api/v1/nodes/{speaker.name}/status", {"status": ready})
             paths.append(_report(api, objects.Calico(request.param), speaker.name))
@@ -299,3 +310,58 @@ def test_no_output_of_a_play_holds_a_password(calico: ControlPlane, tmp_path: Pa
     assert f"create Secret/{NAME}" in output
     assert "wait for all-sessions" in output
     assert "; traffic: none: it waits, and takes nothing away" in output
+
+
+@pytest.fixture
+def confd(calico: ControlPlane, api: Cluster, tmp_path: Path) -> Callable[[str], str]:
+    """What the real confd makes of the cluster for a node, with the rights that Calico's manifest gives calico-node."""
+    component = ensure_component("calico")
+    for found in manifest_of_calico():
+        if found["kind"] in ("ClusterRole", "ClusterRoleBinding") and found["metadata"]["name"] == "calico-node":
+            path = f"/apis/{objects.RBAC}/{found['kind'].lower()}s"
+            if api.get(f"{path}/calico-node") is None:
+                api.create(path, found)
+    kubeconfig = tmp_path / "calico-node.conf"
+    kubeconfig.touch(mode=0o600)
+    kubeconfig.write_text(json.dumps(calico.kubeconfig_for(CALICO_NODE)), encoding="utf-8")
+    directory = tmp_path / "confd"
+    shutil.copytree(component / "share/confd/etc/calico/confd", directory)
+    (directory / "config").mkdir(exist_ok=True)
+    for template in (directory / "conf.d").iterdir():
+        lines = template.read_text(encoding="utf-8").replace("/etc/calico/confd", str(directory)).splitlines()
+        kept = [line for line in lines if not line.startswith(("check_cmd", "reload_cmd"))]
+        template.write_text("\n".join(kept), encoding="utf-8")
+
+    def render(node: str) -> str:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "DATASTORE_TYPE": "kubernetes",
+            "KUBECONFIG": str(kubeconfig),
+            "NODENAME": node,
+            "CALICO_NETWORKING_BACKEND": "bird",
+        }
+        command = [component / "bin/calico-node", "-confd", "-confd-run-once", "-confd-confdir", directory]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert run.returncode == 0, run.stdout + run.stderr
+        return (directory / "config/bird.cfg").read_text(encoding="utf-8")
+
+    return render
+
+
+# This Calico reads the classic group only.
+@pytest.mark.parametrize("calico", [objects.Mode.CLASSIC], ids=["classic"], indirect=True)
+def test_calico_itself_finds_the_password_by_our_objects_and_not_without_the_role(
+    api: Cluster, keep: Call, confd: Callable[[str], str]
+) -> None:
+    assert "failed" not in keep(PASSWORD)
+    assert session(confd("w1"), "10.20.1.1").count(f'password "{PASSWORD}";') == 1
+    assert "password" not in session(confd("w1"), "10.20.2.21")
+    api.delete(f"/apis/{objects.RBAC}/namespaces/kube-system/roles/{NAME}")
+    assert "password" not in session(confd("w1"), "10.20.1.1")
+    assert [step["target"] for step in keep(PASSWORD)["steps"]] == [f"Role/{NAME}"]
+    assert "password" in session(confd("w1"), "10.20.1.1")
+
+
+def session(configuration: str, peer: str) -> str:
+    """The protocol of a session in BIRD's configuration."""
+    return next(part for part in configuration.split("\nprotocol ") if f"neighbor {peer} as" in part)
