@@ -26,6 +26,7 @@ test: venv ## every test, the fast ones first
 
 test-all: export HYBRIDK8S_INTERRUPTIONS := 10
 test-all: export HYBRIDK8S_REINITS := 10
+test-all: export HYBRIDK8S_STORIES := 1000
 test-all: export FLOWS := default join reinit interrupted ha remove bgp bgp_faults
 test-all: test ## as `make test`, and ten interrupted installations, and ten times a host out and in again
 
@@ -51,7 +52,7 @@ integration: venv components ## the modules against a real API server
 molecule: venv components ## the flows on the lab: FLOWS="default join reinit interrupted ha remove bgp bgp_faults"
 	@bash tests/flows/run.sh $(FLOWS)
 
-bench: venv components ## what runs, check, join and node operations cost, into docs/benchmarks.md: PARTS="site check node join drain"
+bench: venv components ## what runs, check, join and node operations cost, into docs/benchmarks.md: PARTS="site check node join drain bgp_scale"
 	@PYTHONPATH=.cache python -m tests.bench $(PARTS)
 
 clean: ## remove what the working tree's .cache holds; the cache outside the tree stays

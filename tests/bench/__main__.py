@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from tests.bench import check, drain, join, node, site
+from tests.bench import bgp_scale, check, drain, join, node, site
 from tests.flows import drive
 
 INTRODUCTION = """# Benchmarks
@@ -68,12 +68,18 @@ def _drain() -> Part:
     return Part("\n".join(drain.sections(drain.measured())))
 
 
+def _bgp_scale() -> Part:
+    found = bgp_scale.measured()
+    return Part("\n".join(bgp_scale.sections(found)), found.ok)
+
+
 PARTS: dict[str, Callable[[], Part]] = {
     "site": _site,
     "check": _check,
     "node": _node,
     "join": _join,
     "drain": _drain,
+    "bgp_scale": _bgp_scale,
 }
 _MARK = re.compile(r"^<!-- (\w+) -->$", re.MULTILINE)
 

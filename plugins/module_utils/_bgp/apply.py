@@ -23,7 +23,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.observed imp
     state_of,
     switch_link,
 )
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.plan import Gate, Plan
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.plan import Gate, Plan, some
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Topology
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import KubeError
 
@@ -155,7 +155,7 @@ def _since(old: dict[str, str], seen: Observed) -> Observed:
 def _complaint(gate: Gate, verdict: gates.Verdict, seconds: float) -> str:
     listed = "; ".join(verdict.unmet[:LISTED])
     more = f"; and {len(verdict.unmet) - LISTED} more" if len(verdict.unmet) > LISTED else ""
-    undone = f"{', '.join(write.name for write in gate.undo)} was put back. " if gate.undo else ""
+    undone = f"{', '.join(some([write.name for write in gate.undo]))} was put back. " if gate.undo else ""
     return (
         f"gate {gate.name} did not open within {seconds:g} s. Missing: {listed}{more}. It is there because "
         f"{gate.reason}. {undone}Nothing after it was done and the old path stays up; put it right and run again, the "

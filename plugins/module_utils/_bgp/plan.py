@@ -48,6 +48,8 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive im
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
 DEFAULT_AS = 64512
+# Of so many nodes a line names each.
+NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Gate:
     @property
     def traffic(self) -> str:
         """What traffic could notice of it."""
-        names = ", ".join(write.name for write in self.undo)
+        names = ", ".join(some([write.name for write in self.undo]))
         return f"none while it waits; if it stays shut, {names} is put back" if names else traffic.WAITS
 
 
@@ -84,6 +86,12 @@ class Plan:
     @property
     def writes(self) -> tuple[Write, ...]:
         return tuple(stage for stage in self.stages if isinstance(stage, Write))
+
+
+def some(names: Sequence[str]) -> list[str]:
+    """The first of many names, and how many more there are."""
+    more = len(names) - NAMED
+    return [*names[:NAMED], *([f"{more} more"] if more > 0 else [])]
 
 
 def line_of(stage: Write | Gate) -> str:
@@ -332,9 +340,9 @@ class _Planner:
             yield self._sessions_with(wave, present, routes=True)
 
     def _sessions_with(self, wave: Sequence[Speaker], serving: Sequence[Speaker], routes: bool = False) -> Gate:
-        names = [speaker.name for speaker in wave]
+        names = some([speaker.name for speaker in wave])
         return Gate(
-            f"sessions-with-{'-and-'.join(names)}",
+            f"sessions-with-{'-and-'.join(names).replace(' ', '-')}",
             f"{', '.join(names)} became a reflector; the next one follows once every node is in session with it",
             self._reflector_links(serving),
             routes=routes,

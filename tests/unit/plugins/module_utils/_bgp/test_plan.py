@@ -570,3 +570,8 @@ def test_a_long_complaint_is_cut() -> None:
 
 def _extra(number: int) -> Speaker:
     return Speaker(f"x{number}", IPv4Address("10.20.1.100") + number, "r1")
+
+
+def test_of_many_nodes_a_line_names_the_first() -> None:
+    assert planning.some(["a", "b"]) == ["a", "b"]
+    assert planning.some([f"w{number}" for number in range(8)]) == ["w0", "w1", "w2", "w3", "w4", "3 more"]
