@@ -27,7 +27,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply, objects
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import objects
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import as_dict, passwords_of, topology_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive import NODE_CLASS_LABEL, RACK_LABEL
@@ -164,10 +164,8 @@ def api(calico: ControlPlane) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def keep(calico: ControlPlane, run_module: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
+def keep(calico: ControlPlane, run_module: Call) -> Call:
     """Run the module for the estate with this password; the result must not hold it."""
-    # The reports are never renewed.
-    monkeypatch.setattr(apply, "RENDER_SECONDS", 0.0)
 
     def call(password: str, module: Any = bgp_topology, **params: Any) -> dict[str, Any]:
         sample = estate(password)
