@@ -52,7 +52,7 @@ integration: venv components ## the modules against a real API server
 molecule: venv components ## the flows on the lab: FLOWS="default join reinit interrupted ha remove bgp bgp_faults"
 	@bash tests/flows/run.sh $(FLOWS)
 
-bench: venv components ## what runs, check, join and node operations cost, into docs/benchmarks.md: PARTS="site check node join drain bgp_scale"
+bench: venv components ## what runs, check, join, node operations and changes of BGP cost, into docs/benchmarks.md: PARTS="site check node join drain bgp bgp_scale"
 	@PYTHONPATH=.cache python -m tests.bench $(PARTS)
 
 clean: ## remove what the working tree's .cache holds; the cache outside the tree stays

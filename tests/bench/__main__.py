@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from tests.bench import bgp_scale, check, drain, join, node, site
+from tests.bench import bgp, bgp_scale, check, drain, join, node, site
 from tests.flows import drive
 
 INTRODUCTION = """# Benchmarks
@@ -68,6 +68,11 @@ def _drain() -> Part:
     return Part("\n".join(drain.sections(drain.measured())))
 
 
+def _bgp() -> Part:
+    rows = bgp.measured()
+    return Part("\n".join(bgp.sections(rows)), all(row.whole for row in rows))
+
+
 def _bgp_scale() -> Part:
     found = bgp_scale.measured()
     return Part("\n".join(bgp_scale.sections(found)), found.ok)
@@ -79,6 +84,7 @@ PARTS: dict[str, Callable[[], Part]] = {
     "node": _node,
     "join": _join,
     "drain": _drain,
+    "bgp": _bgp,
     "bgp_scale": _bgp_scale,
 }
 _MARK = re.compile(r"^<!-- (\w+) -->$", re.MULTILINE)

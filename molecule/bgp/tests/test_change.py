@@ -103,6 +103,8 @@ ONE_EDIT = {
     "a rack on one switch": ((rack("r1", switches=["left"]),), []),
     "a rack on another switch": ((rack("r1", switches=["right"]),), []),
     "a rack on both switches": ((), []),
+    "another AS for a rack": ((rack("r1", **{"as": 64911}),), []),
+    "its former AS": ((), []),
 }
 
 
