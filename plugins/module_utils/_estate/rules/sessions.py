@@ -16,9 +16,9 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._re
     Problem,
     rule,
 )
+from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted import MAX_PASSWORD
 
 KEEPALIVES_IN_HOLD = 3
-LONGEST_PASSWORD = 80
 # Printable ASCII, but no blank, quote or backslash, which end or change it in a configuration, and no question mark, by
 # which switches are asked for help.
 _PASSWORD = re.compile(r"[!#->@-\[\]-~]+")
@@ -70,12 +70,12 @@ def max_prefix_too_low(estate: model.Estate) -> Iterator[Problem]:
 )
 def password_unusable(estate: model.Estate) -> Iterator[Problem]:
     for variable, password in _passwords(estate):
-        if len(password) > LONGEST_PASSWORD:
+        if len(password) > MAX_PASSWORD:
             yield Problem(
                 "",
                 variable,
                 f"it has {len(password)} characters.",
-                f"Choose one of at most {LONGEST_PASSWORD}.",
+                f"Choose one of at most {MAX_PASSWORD}.",
             )
         elif not _PASSWORD.fullmatch(password):
             yield Problem(
