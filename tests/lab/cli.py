@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="as JSON on standard output")
     _takes_command(command("run", _run, "run a command on the control station: Ansible, kubectl, curl to the mirror"))
     _takes_command(command("outside", _outside, "run a command as the client outside, behind the switches"))
+    cloud = command("cloud", _cloud, "ask the simulated cloud: state, billing, requests, fault…; --help tells all")
+    cloud.add_argument("command", nargs=argparse.REMAINDER, metavar="VERB")
+    line = command("line", _line, "make the line between VPC and data centre slow, with a buffer of 100 ms, each way")
+    line.add_argument("mbit", metavar="MBIT", type=int, help="Mbit/s; 0 for as many as this machine can")
     ssh = command("ssh", _ssh, "log in to a host or switch, or run a command there")
     ssh.add_argument("host", metavar="HOST")
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD")
@@ -145,10 +150,26 @@ def _outside(parsed: argparse.Namespace) -> None:
     station.execute(loaded.identity.client_namespace, _command_of(parsed), os.environ)
 
 
+def _cloud(parsed: argparse.Namespace) -> None:
+    loaded = lab.load(_identity())
+    cloud = lab.cloud_of(loaded)
+    env = station.environment(loaded.identity, loaded.state, loaded.inventory, os.environ)
+    command = [sys.executable, "-m", "tests.fakecloud", *(parsed.command or ["--help"])]
+    station.execute(
+        loaded.identity.namespace,
+        command,
+        {**env, "PYTHONPATH": str(CHECKOUT), "FAKECLOUD_ENDPOINT": f"{cloud.address}:{cloud.port}"},
+    )
+
+
+def _line(parsed: argparse.Namespace) -> None:
+    lab.line(_identity(), parsed.mbit)
+
+
 def _ssh(parsed: argparse.Namespace) -> None:
     loaded = lab.load(_identity())
     command = parsed.command[1:] if parsed.command[:1] == ["--"] else parsed.command
-    login = station.ssh_command(loaded.state, loaded.topology.machine(parsed.host), command)
+    login = station.ssh_command(loaded.state, loaded.machine(parsed.host), command)
     station.execute(loaded.identity.namespace, login, os.environ)
 
 

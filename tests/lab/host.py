@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from tests.lab.state import State
 from tests.lab.topology import Machine, Topology
 
 SSH_PORT = 22
+# What a systemd shuts itself down for.
+POWER_OFF = signal.SIGRTMIN + 3
 POWER_CUT_WITHIN_SECONDS = 10.0
 DEVICES = ("/dev/kmsg", "/dev/fuse")
 SYSTEM_CALLS = "@keyring bpf perf_event_open @mount @module @raw-io @known"
@@ -144,6 +147,13 @@ class Host:
             wait_until(lambda: not self.pids(), POWER_CUT_WITHIN_SECONDS)
         kill_all(self.pids, self.name)
         self.clear()
+
+    def shut_down(self, seconds: float) -> None:
+        """Ask the machine to switch itself off; one that is still on after so many seconds is left as it is."""
+        leader = self.leader(self.pids())
+        if leader is not None:
+            os.kill(leader, POWER_OFF)
+            wait_until(lambda: not self.pids(), seconds)
 
     def clear(self) -> None:
         """Remove what a machine that is off left behind."""

@@ -35,11 +35,17 @@ class Identity:
     def client_namespace(self) -> str:
         return f"{self.prefix}.outside"
 
+    @property
+    def vpc_namespace(self) -> str:
+        """The network namespace of the VPC's router, with the bridge of its machines."""
+        return f"{self.prefix}.vpc"
+
     def host_namespace(self, host: str) -> str:
         return f"{self.prefix}-{host}"
 
     def owns_namespace(self, name: str) -> bool:
-        return name == self.namespace or name == self.client_namespace or name.startswith(f"{self.prefix}-")
+        own = (self.namespace, self.client_namespace, self.vpc_namespace)
+        return name in own or name.startswith(f"{self.prefix}-")
 
     def container(self, host: str) -> str:
         """The name that systemd-nspawn knows a host by; unique on the machine."""

@@ -12,6 +12,9 @@ from typing import Any
 
 from tests.lab.errors import InventoryError
 
+# What a cloud has is no part of the lab, which is there before its cloud is.
+ONLY_FILES = {"ANSIBLE_INVENTORY_ENABLED": "yaml,ini"}
+
 
 @dataclass(frozen=True)
 class Inventory:
@@ -56,7 +59,7 @@ def listing_of(path: Path, checkout: Path) -> dict[str, Any]:
     result = subprocess.run(
         [command, "--inventory", path, "--list"],
         cwd=checkout,
-        env={**os.environ, "ANSIBLE_CONFIG": str(checkout / "ansible.cfg")},
+        env={**os.environ, "ANSIBLE_CONFIG": str(checkout / "ansible.cfg"), **ONLY_FILES},
         capture_output=True,
         text=True,
         check=False,

@@ -9,6 +9,7 @@ from tests.lab.files import write_atomically
 from tests.lab.process import run
 from tests.lab.state import State
 from tests.lab.topology import Machine
+from tests.lab.virtual import is_virtual
 
 
 def login_key(state: State) -> Path:
@@ -20,15 +21,28 @@ def host_key(state: State, machine: Machine) -> Path:
     return _key(state.ssh / "hosts" / machine.name, machine.name)
 
 
+def forget(state: State, name: str) -> None:
+    """A machine of this name that comes later has another key."""
+    for path in (state.ssh / "hosts" / name, state.ssh / "hosts" / f"{name}.pub"):
+        path.unlink(missing_ok=True)
+
+
 def known_hosts(state: State) -> Path:
     return state.ssh / "known_hosts"
+
+
+def learned_hosts(state: State) -> Path:
+    """What the control station learns of machines that come and go."""
+    return state.ssh / "learned_hosts"
 
 
 def write_known_hosts(state: State, machines: Iterable[Machine]) -> None:
     lines = []
     for machine in machines:
         kind, key, _unused = public(host_key(state, machine)).split(" ", 2)
-        lines.append(f"{machine.name},{machine.address} {kind} {key}\n")
+        # The lab itself knows all by their names. What a cloud makes, a control station does not know by its address.
+        names = machine.name if is_virtual(state.hosts / machine.name) else f"{machine.name},{machine.address}"
+        lines.append(f"{names} {kind} {key}\n")
     write_atomically(known_hosts(state), "".join(lines))
 
 

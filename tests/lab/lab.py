@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab import build, cgroups, keys, limits, network, services, station
-from tests.lab.errors import LabError
+from tests.lab import build, cgroups, keys, limits, network, services, station, vpc
+from tests.lab.errors import InventoryError, LabError
 from tests.lab.host import Host, is_switched_on
 from tests.lab.identity import Identity, bridge_of
 from tests.lab.inventory import listing_of, parse
+from tests.lab.offers import world_of
 from tests.lab.process import all_pids, is_own_ancestor, kill_all, wait_until
 from tests.lab.progress import say, step
 from tests.lab.state import State
-from tests.lab.topology import Machine, Topology, switches_of, topology_of
+from tests.lab.topology import Cloud, Machine, Topology, switches_of, topology_of
+from tests.lab.virtual import is_virtual, virtual_machines
 
 WORKERS = 8
 BOOTED_WITHIN_SECONDS = 90.0
@@ -36,13 +38,21 @@ class Lab:
     bases: tuple[Path, ...]
     topology: Topology
 
+    def machines(self) -> list[Machine]:
+        """Those of the inventory, and those that its cloud made."""
+        return [*self.topology.machines, *virtual_machines(self.state.hosts)]
+
+    def machine(self, name: str) -> Machine:
+        virtual = next((each for each in virtual_machines(self.state.hosts) if each.name == name), None)
+        return virtual or self.topology.machine(name)
+
     def host(self, name: str) -> Host:
-        return self._host(self.topology.machine(name))
+        return self.of(self.machine(name))
 
     def hosts(self) -> list[Host]:
-        return [self._host(machine) for machine in self.topology.machines]
+        return [self.of(machine) for machine in self.machines()]
 
-    def _host(self, machine: Machine) -> Host:
+    def of(self, machine: Machine) -> Host:
         return Host(self.identity, self.state, self.bases, machine)
 
 
@@ -61,6 +71,7 @@ def up(identity: Identity, inventory: Path, names: Sequence[str] = ()) -> Lab:
     """
     listing = listing_of(inventory, identity.checkout)
     topology = topology_of(parse(listing))
+    offered = world_of(parse(listing)) if topology.cloud else {}
     for name in names:
         topology.machine(name)
     state = State(identity)
@@ -71,10 +82,10 @@ def up(identity: Identity, inventory: Path, names: Sequence[str] = ()) -> Lab:
         _remove_machines_not_in(lab)
         _ensure_network(lab)
         paths = services.ServicePaths(artifacts.mirror_dir, artifacts.registry_storage)
-        services.ensure(identity, state, services.services_of(topology, paths, state.services))
+        services.ensure(identity, state, services.services_of(topology, paths, state.services, offered))
         keys.login_key(state)
         _each(lambda machine: keys.host_key(state, machine), topology.machines)
-        keys.write_known_hosts(state, topology.machines)
+        keys.write_known_hosts(state, lab.machines())
         wanted = [host for host in lab.hosts() if host.name in names or (not names and _belongs(host))]
         images = {"host": artifacts.host_rootfs, "switch": artifacts.switch_rootfs}
         _bring_up(lab, wanted, images)
@@ -104,12 +115,12 @@ def _open(identity: Identity, state: State, inventory: Path, listing: dict[str, 
 
 
 def _belongs(host: Host) -> bool:
-    return host.machine.boots or host.has_disk
+    return not is_virtual(host.directory) and (host.machine.boots or host.has_disk)
 
 
 def _remove_machines_not_in(lab: Lab) -> None:
     """A machine that the inventory no longer has goes, with its disk."""
-    known = {machine.name for machine in lab.topology.machines}
+    known = {machine.name for machine in lab.machines()}
     if not lab.state.hosts.is_dir():
         return
     for directory in lab.state.hosts.iterdir():
@@ -131,6 +142,8 @@ def _ensure_network(lab: Lab) -> None:
     network.attach(identity, "station", topology.station, identity.namespace)
     if topology.client:
         network.attach(identity, "client", topology.client, identity.client_namespace)
+    if topology.cloud:
+        vpc.ensure(identity, topology.cloud)
 
 
 def _bring_up(lab: Lab, wanted: Sequence[Host], images: dict[str, Path]) -> None:
@@ -240,6 +253,21 @@ def cable(identity: Identity, name: str, *, plugged: bool) -> None:
         if not host.pids():
             raise LabError(f"{name} is off; a machine that boots has its cables plugged in")
         network.switch_ports(identity, name, host.machine.attachment, on=plugged)
+        if is_virtual(host.directory):
+            vpc.switch_ports(identity, name, on=plugged)
+
+
+def line(identity: Identity, mbit: int) -> None:
+    """Make the line between VPC and data centre slow, or with 0 as fast as it goes."""
+    with State(identity).lock():
+        vpc.slow_line(identity, cloud_of(load(identity)), mbit)
+
+
+def cloud_of(lab: Lab) -> Cloud:
+    """The lab's cloud; InventoryError where there is none."""
+    if lab.topology.cloud is None:
+        raise InventoryError("this estate has no cloud: it has no estate_cloud")
+    return lab.topology.cloud
 
 
 def down(identity: Identity) -> None:
@@ -278,11 +306,12 @@ def status(lab: Lab) -> dict[str, Any]:
     """What the lab is doing, as plain data."""
     ports = network.devices(lab.identity.namespace)
     running = services.pids_by_name(lab.identity)
-    mirror = lab.topology.mirror
+    mirror, cloud = lab.topology.mirror, lab.topology.cloud
     listening = {
         "registry": f"{mirror.address}:{mirror.registry_port}",
         "files": f"{mirror.address}:{mirror.downloads_port}",
         "names": f"{mirror.address}:{services.DNS_PORT}",
+        **({services.CLOUD: f"{cloud.address}:{cloud.port}"} if cloud else {}),
     }
     return {
         "id": lab.identity.id,

@@ -44,10 +44,15 @@ def ensure_namespace(namespace: str, settings: Mapping[str, str]) -> None:
     if not namespace_exists(namespace):
         delete_namespace(namespace)
         run(["ip", "netns", "add", namespace])
-    _batch(namespace, ["link set lo up"])
+    batch(namespace, ["link set lo up"])
     if settings:
-        assignments = [f"{name}={value}" for name, value in settings.items()]
-        run(["nsenter", f"--net={path_of(namespace)}", "sysctl", "--quiet", "--write", *assignments])
+        set_kernel(namespace, settings)
+
+
+def set_kernel(namespace: str, settings: Mapping[str, str]) -> None:
+    """Settings of the kernel for a namespace."""
+    assignments = [f"{name}={value}" for name, value in settings.items()]
+    run(["nsenter", f"--net={path_of(namespace)}", "sysctl", "--quiet", "--write", *assignments])
 
 
 def delete_namespace(namespace: str) -> None:
@@ -88,7 +93,7 @@ def ensure_bridges(identity: Identity, segments: Iterable[Segment]) -> None:
         if bridge not in present:
             commands.append(f"link add {bridge} type bridge forward_delay 0 stp_state 0 mcast_snooping 0")
         commands.append(f"link set {bridge} up")
-    _batch(identity.namespace, commands)
+    batch(identity.namespace, commands)
 
 
 def devices(namespace: str) -> dict[str, bool]:
@@ -128,15 +133,15 @@ def attach(identity: Identity, owner: str, attachment: Attachment, namespace: st
         if not whole and port in plugged:
             cables.append(f"link delete {port}")
         if not whole and leg.device in ours:
-            _batch(namespace, [f"link delete {leg.device}"])
+            batch(namespace, [f"link delete {leg.device}"])
         if not whole:
             peer = f"peer name {leg.device} address {mac_of(owner, leg.device)} netns {namespace}"
             cables.append(f"link add {port} type veth {peer}")
         cables.append(f"link set {port} master {bridge_of(leg.segment)} up")
-    _batch(identity.namespace, cables)
-    _batch(namespace, [line for leg in attachment.legs for line in _addressing(leg)] + _routing(attachment))
+    batch(identity.namespace, cables)
+    batch(namespace, [line for leg in attachment.legs for line in _addressing(leg)] + _routing(attachment))
     if attachment.fails_over:
-        _batch(namespace, [f"ntable change name arp_cache dev {leg.device} {ATTENTIVE}" for leg in attachment.legs])
+        batch(namespace, [f"ntable change name arp_cache dev {leg.device} {ATTENTIVE}" for leg in attachment.legs])
 
 
 def _settings(attachment: Attachment) -> Mapping[str, str]:
@@ -164,14 +169,15 @@ def detach(identity: Identity, owner: str, attachment: Attachment, namespace: st
         if port in present:
             # The kernel clears a namespace away in the background and may be faster.
             with contextlib.suppress(Exception):
-                _batch(identity.namespace, [f"link delete {port}"])
+                batch(identity.namespace, [f"link delete {port}"])
 
 
 def switch_ports(identity: Identity, owner: str, attachment: Attachment, *, on: bool) -> None:
     """Pull the cables of a machine, or plug them in again."""
-    _batch(identity.namespace, [f"link set {port} {'up' if on else 'down'}" for port in ports_of(owner, attachment)])
+    batch(identity.namespace, [f"link set {port} {'up' if on else 'down'}" for port in ports_of(owner, attachment)])
 
 
-def _batch(namespace: str, commands: Sequence[str]) -> None:
+def batch(namespace: str, commands: Sequence[str]) -> None:
+    """Commands of `ip` in a namespace, in one call; after one that fails none is done."""
     if commands:
         run(["ip", "-netns", namespace, "-batch", "-"], stdin="\n".join(commands) + "\n")

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.lab import network
 from tests.lab.errors import LabError
@@ -20,17 +21,19 @@ from tests.lab.files import write_atomically
 from tests.lab.identity import Identity
 from tests.lab.process import all_pids, environment_of, is_alive, kill_all, listens, start, wait_until
 from tests.lab.state import State
-from tests.lab.topology import Topology
+from tests.lab.topology import Cloud, Topology
 
 MARK = "HYBRIDK8S_LAB_SERVICE"
 DNS_PORT = 53
 READY_WITHIN_SECONDS = 15.0
+CLOUD = "cloud"
 HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parents[1]
 
 
 @dataclass(frozen=True)
 class Service:
-    """A process of the control station. `configuration` is what its command reads besides its arguments."""
+    """A process of the control station, or of the VPC's router. It reads its `configuration` besides its arguments."""
 
     name: str
     command: tuple[str, ...]
@@ -38,6 +41,7 @@ class Service:
     port: int
     protocol: str = "tcp"
     configuration: str = ""
+    on_router: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -52,8 +56,10 @@ class ServicePaths:
     registry: Path
 
 
-def services_of(topology: Topology, paths: ServicePaths, directory: Path) -> list[Service]:
-    """The services of a lab; their configuration files lie in `directory`. Pure."""
+def services_of(
+    topology: Topology, paths: ServicePaths, directory: Path, offered: Mapping[str, Any] | None = None
+) -> list[Service]:
+    """The services of a lab; their configuration files lie in `directory`, the cloud has what is offered. Pure."""
     mirror = topology.mirror
     address = str(mirror.address)
     names = {machine.name: str(machine.address) for machine in topology.machines}
@@ -79,7 +85,14 @@ def services_of(topology: Topology, paths: ServicePaths, directory: Path) -> lis
             protocol="udp",
             configuration=json.dumps(names, indent=1),
         ),
+        *([_cloud(topology.cloud, offered or {})] if topology.cloud else []),
     ]
+
+
+def _cloud(cloud: Cloud, offered: Mapping[str, Any]) -> Service:
+    command = (sys.executable, "-m", "tests.lab.cloud", str(CHECKOUT))
+    configuration = json.dumps(offered, indent=1)
+    return Service(CLOUD, command, str(cloud.address), cloud.port, configuration=configuration, on_router=True)
 
 
 def _registry_configuration(listen: str, storage: Path) -> str:
@@ -104,7 +117,7 @@ def ensure(identity: Identity, state: State, services: Sequence[Service]) -> Non
     running = pids_by_name(identity)
     for service in services:
         processes = dict(running.get(service.name, ()))
-        in_place = network.pids_in(identity.namespace, processes)
+        in_place = network.pids_in(_namespace(identity, service), processes)
         if _mark(identity, service) not in {processes[pid] for pid in in_place}:
             stop(identity, service.name)
             write_configuration(state, service)
@@ -117,12 +130,21 @@ def ensure(identity: Identity, state: State, services: Sequence[Service]) -> Non
 def write_configuration(state: State, service: Service) -> None:
     state.services.mkdir(parents=True, exist_ok=True)
     if service.configuration:
-        write_atomically(state.services / f"{service.name}.conf", service.configuration)
+        write_atomically(configuration_of(state, service.name), service.configuration)
+
+
+def configuration_of(state: State, name: str) -> Path:
+    return state.services / f"{name}.conf"
+
+
+def _namespace(identity: Identity, service: Service) -> str:
+    return identity.vpc_namespace if service.on_router else identity.namespace
 
 
 def _start(identity: Identity, state: State, service: Service) -> None:
-    command = ["nsenter", f"--net={network.path_of(identity.namespace)}", *service.command]
-    start(command, _log(state, service.name), {MARK: _mark(identity, service)})
+    command = ["nsenter", f"--net={network.path_of(_namespace(identity, service))}", *service.command]
+    environment = {MARK: _mark(identity, service), "PYTHONPATH": str(CHECKOUT)}
+    start(command, _log(state, service.name), environment)
 
 
 def _log(state: State, name: str) -> Path:

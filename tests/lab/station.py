@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.lab import network
 from tests.lab.errors import NotUp
 from tests.lab.identity import Identity
-from tests.lab.keys import known_hosts, login_key
+from tests.lab.keys import known_hosts, learned_hosts, login_key
+from tests.lab.offers import ACCESS_KEY
 from tests.lab.state import State
 from tests.lab.topology import Machine
 
+LEARNED_HOSTS = "LAB_LEARNED_HOSTS"  # where inventories of the lab tell roles to write host keys down
 PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy")  # out of reach from the lab's namespace
 
 
@@ -21,12 +24,14 @@ def environment(identity: Identity, state: State, inventory: Path, inherited: Ma
     checkout = identity.checkout
     return {
         **{name: value for name, value in inherited.items() if name.lower() not in PROXIES},
+        **ACCESS_KEY,
         "PATH": f"{checkout / '.cache' / 'venv' / 'bin'}:{inherited.get('PATH', os.defpath)}",
         "ANSIBLE_CONFIG": str(checkout / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(checkout / ".cache"),
         "ANSIBLE_INVENTORY": str(inventory),
         "ANSIBLE_PRIVATE_KEY_FILE": str(login_key(state)),
-        "ANSIBLE_SSH_COMMON_ARGS": " ".join(_options(state)),
+        "ANSIBLE_SSH_COMMON_ARGS": shlex.join(_options(state)),
+        LEARNED_HOSTS: str(learned_hosts(state)),
         # Another lab may have hosts of the same addresses: it must not find our connections, nor we its.
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(control_sockets(identity)),
     }
@@ -39,7 +44,7 @@ def control_sockets(identity: Identity) -> Path:
 
 def _options(state: State) -> list[str]:
     settings = {
-        "UserKnownHostsFile": known_hosts(state),
+        "UserKnownHostsFile": f"{known_hosts(state)} {learned_hosts(state)}",
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
         "IdentitiesOnly": "yes",
@@ -60,4 +65,5 @@ def execute(namespace: str, command: Sequence[str], env: Mapping[str, str]) -> N
 
 
 def ssh_command(state: State, machine: Machine, command: Sequence[str]) -> list[str]:
-    return ["ssh", "-i", str(login_key(state)), *_options(state), f"root@{machine.address}", *command]
+    known_as = ["-o", f"HostKeyAlias={machine.name}"]
+    return ["ssh", "-i", str(login_key(state)), *_options(state), *known_as, f"root@{machine.address}", *command]

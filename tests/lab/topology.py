@@ -8,6 +8,8 @@ outside segment; the hosts' default gateway is the rack's `gateway`, or else its
 - Outside: the first prefix of `estate_bgp.import`, one segment with a leg of **every** switch and one client.
 - Several switches hold a gateway together (VRRP): the outside client's, and that of a rack of several switches whose
   `gateway` is nobody's own address. While one of them lives, it answers.
+- Cloud: with `estate_cloud`, its VPC behind one router with a leg in the spine: the dedicated line. The switches have a
+  static route to it. The simulated cloud listens at the router's address, which `estate_cloud.endpoints` names.
 
 Names of racks, hosts and switches, addresses and AS numbers come from the inventory alone.
 """
@@ -92,13 +94,14 @@ class SharedGateway:
 
 @dataclass(frozen=True)
 class FabricSwitch:
-    """A switch as the other switches see it. `networks` are the prefixes it announces by itself."""
+    """A switch as the other switches see it: the prefixes it announces by itself, and its static routes."""
 
     name: str
     as_number: int
     spine_address: IPv4Address
     networks: tuple[IPv4Network, ...]
     gateways: tuple[SharedGateway, ...] = ()
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,17 @@ class Mirror:
 
 
 @dataclass(frozen=True)
+class Cloud:
+    """The VPC. Its subnets are those of its vSwitches; `router` is how it hangs on the spine, at `address`."""
+
+    prefixes: tuple[IPv4Network, ...]
+    subnets: tuple[IPv4Network, ...]
+    address: IPv4Address
+    port: int
+    router: Attachment
+
+
+@dataclass(frozen=True)
 class Topology:
     segments: tuple[Segment, ...]
     machines: tuple[Machine, ...]
@@ -118,6 +132,7 @@ class Topology:
     mirror: Mirror
     station: Attachment
     client: Attachment | None
+    cloud: Cloud | None = None
 
     def machine(self, name: str) -> Machine:
         found = next((machine for machine in self.machines if machine.name == name), None)
@@ -182,12 +197,15 @@ def topology_of(inventory: Inventory) -> Topology:
     mirror = _mirror(reader)
     spine = _spine(reader, mirror)
     outside = _outside(reader)
+    vpc = _vpc(reader, spine)
     reader.stop_if_wrong()
     assert mirror is not None
     assert spine is not None
     segments = _segments(racks, spine, outside)
-    _check_overlaps(reader, segments)
-    spine_addresses = _assign(reader, spine, (switch for rack in racks for switch in rack.switches), {mirror.address})
+    _check_overlaps(reader, [*segments, *(Segment(f"VPC {prefix}", prefix) for prefix in vpc.prefixes)])
+    spine_addresses = _assign(
+        reader, spine, (switch for rack in racks for switch in rack.switches), {mirror.address, vpc.address}
+    )
     client_address = outside.subnet[1] if outside else None
     client_gateway = outside.subnet[-2] if outside else None
     outside_addresses = _assign(
@@ -204,6 +222,7 @@ def topology_of(inventory: Inventory) -> Topology:
     _check_unique_addresses(reader, machines)
     reader.stop_if_wrong()
     announced_everywhere = (outside.subnet,) if outside else ()
+    to_cloud = tuple(Route(prefix, (vpc.address,)) for prefix in vpc.prefixes if vpc.address)
     return Topology(
         segments=segments,
         machines=machines,
@@ -214,13 +233,15 @@ def topology_of(inventory: Inventory) -> Topology:
                 spine_addresses[name],
                 (rack.subnet, *announced_everywhere),
                 tuple(_gateways(rack, name, client_gateway, list(outside_addresses))),
+                to_cloud,
             )
             for rack in racks
             for name in rack.switches
         ),
         mirror=mirror,
-        station=_station(spine, mirror, racks, spine_addresses),
+        station=_station(spine, mirror, (*_to_racks(racks, spine_addresses), *to_cloud)),
         client=_client(outside, client_address, client_gateway),
+        cloud=_cloud(vpc, spine, (*_to_racks(racks, spine_addresses), *_beyond(reader, outside, spine_addresses))),
     )
 
 
@@ -400,12 +421,63 @@ def _legs_beyond(name: str, *assignments: tuple[Segment | None, Mapping[str, IPv
     )
 
 
-def _station(
-    spine: Segment, mirror: Mirror, racks: Iterable[_Rack], spine_addresses: Mapping[str, IPv4Address]
-) -> Attachment:
+def _to_racks(racks: Iterable[_Rack], spine_addresses: Mapping[str, IPv4Address]) -> Iterator[Route]:
+    return (Route(rack.subnet, tuple(spine_addresses[name] for name in rack.switches)) for rack in racks)
+
+
+def _beyond(reader: _Reader, outside: Segment | None, spine_addresses: Mapping[str, IPv4Address]) -> Iterator[Route]:
+    """What any switch knows the way to: the pods of the data centre, and the outside."""
+    pods = ((reader.inventory.shared("estate_networks") or {}).get("pods") or {}).get("bare_metal")
+    for prefix in (*([pods] if isinstance(pods, str) else pods or ()), *([outside.subnet] if outside else ())):
+        yield Route(IPv4Network(str(prefix)), tuple(spine_addresses.values()))
+
+
+def _station(spine: Segment, mirror: Mirror, routes: tuple[Route, ...]) -> Attachment:
     leg = Leg(spine.name, "spine", (_in(spine.subnet, mirror.address),))
-    routes = (Route(rack.subnet, tuple(spine_addresses[name] for name in rack.switches)) for rack in racks)
-    return Attachment((leg,), tuple(routes), fails_over=True)
+    return Attachment((leg,), routes, fails_over=True)
+
+
+@dataclass(frozen=True)
+class _Vpc:
+    """The inventory's VPC; without one, nothing."""
+
+    prefixes: tuple[IPv4Network, ...] = ()
+    subnets: tuple[IPv4Network, ...] = ()
+    address: IPv4Address | None = None
+    port: int = 0
+
+
+def _vpc(reader: _Reader, spine: Segment | None) -> _Vpc:
+    described = reader.inventory.shared("estate_cloud")
+    if not isinstance(described, Mapping):
+        return _Vpc()
+    prefixes = [
+        reader.network(described.get("cidr"), "estate_cloud.cidr"),
+        *(reader.network(each, "estate_cloud.secondary_cidrs") for each in described.get("secondary_cidrs") or ()),
+    ]
+    subnets = [
+        reader.network(body.get("cidr"), f"estate_cloud.{kind}.{zone}.cidr")
+        for kind in ("node_vswitches", "pod_vswitches")
+        for zone, body in sorted((described.get(kind) or {}).items())
+    ]
+    endpoint = urlsplit(f"//{(described.get('endpoints') or {}).get('ecs')}")
+    address = reader.address(endpoint.hostname, "host of estate_cloud.endpoints.ecs")
+    if address is not None and spine is not None and address not in spine.subnet:
+        reader.problem(f"estate_cloud.endpoints.ecs names {address}, which is not in the lab's spine {spine.subnet}")
+    return _Vpc(
+        tuple(each for each in prefixes if each is not None),
+        tuple(each for each in subnets if each is not None),
+        address,
+        endpoint.port or 80,
+    )
+
+
+def _cloud(vpc: _Vpc, spine: Segment, routes: tuple[Route, ...]) -> Cloud | None:
+    if vpc.address is None:
+        return None
+    leg = Leg(spine.name, "spine", (_in(spine.subnet, vpc.address),))
+    router = Attachment((leg,), routes, forwards=True, fails_over=True)
+    return Cloud(vpc.prefixes, vpc.subnets, vpc.address, vpc.port, router)
 
 
 def _client(outside: Segment | None, address: IPv4Address | None, gateway: IPv4Address | None) -> Attachment | None:

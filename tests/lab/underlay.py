@@ -53,6 +53,7 @@ def frr_configuration(topology: Topology, switch_name: str) -> str:
             "no ipv6 forwarding",
             "service integrated-vtysh-config",
             "!",
+            *_static(switch),
             f"router bgp {switch.as_number}",
             f" bgp router-id {switch.spine_address}",
             *(line for group in groups for line in _group(group)),
@@ -74,6 +75,11 @@ def frr_configuration(topology: Topology, switch_name: str) -> str:
             "",
         ]
     )
+
+
+def _static(switch: FabricSwitch) -> list[str]:
+    lines = [f"ip route {route.destination} {hop}" for route in switch.routes for hop in route.via]
+    return [*lines, "!"] if lines else []
 
 
 def _groups(switch: FabricSwitch, others: list[FabricSwitch]) -> dict[str, list[FabricSwitch]]:

@@ -11,18 +11,28 @@ component.toml says what to build::
     path = "k8s.io/kubernetes"
     version = "v1.36.3"         # default: "v" + version; go.mod must require exactly this
     share = ["a/file", "a/dir"] # what to take out of the module's directory
-    [binaries]                  # file name = import path
+    archive = false             # default: whether to take the module's zip archive as well
+    [binaries]                  # file name = import path; may be absent
     kubectl = "k8s.io/kubernetes/cmd/kubectl"
+    [[patches]]                 # lines of ours in a module that is compiled in, where its own code is not for a lab
+    module = "a.b/c"
+    file = "d.go"
+    before = "a line"           # the one line of the file that they stand before
+    insert = "other lines"
 
-The built component has its programs in ``bin/`` and the shared files in ``share/``, by their path in the module.
+The built component has its programs in ``bin/``, the shared files in ``share/``, by their path in the module, and the
+archive as ``module.zip``.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +51,23 @@ class Module:
     path: str
     version: str
     share: tuple[str, ...] = ()
+    archive: bool = False
+
+
+@dataclass(frozen=True)
+class Patch:
+    module: str
+    file: str
+    before: str
+    insert: str
+
+    def apply(self, directory: Path) -> None:
+        path = directory / self.file
+        lines = path.read_text().split("\n")
+        found = [number for number, line in enumerate(lines) if line.strip() == self.before]
+        if len(found) != 1:
+            raise BuildError(f"{self.module}: {self.file} has the line {self.before!r} {len(found)} times, not once")
+        path.write_text("\n".join([*lines[: found[0]], self.insert.rstrip("\n"), *lines[found[0] :]]))
 
 
 @dataclass(frozen=True)
@@ -54,6 +81,7 @@ class Component:
     cgo: bool = False
     tags: tuple[str, ...] = ()
     ldflags: tuple[str, ...] = field(default=())
+    patches: tuple[Patch, ...] = ()
 
     def inputs(self) -> list[Path]:
         """Every file that decides what is built, in a stable order."""
@@ -78,19 +106,25 @@ def _load(path: Path) -> Component:
         name=path.parent.name,
         directory=path.parent,
         version=version,
-        binaries=dict(data["binaries"]),
+        binaries=dict(data.get("binaries", {})),
         module=module,
         group=data.get("group", "lab"),
         cgo=data.get("cgo", False),
         tags=tuple(data.get("tags", ())),
         ldflags=tuple(flag.format(version=version) for flag in data.get("ldflags", ())),
+        patches=tuple(Patch(**patch) for patch in data.get("patches", ())),
     )
 
 
 def _module(data: dict[str, object], version: str) -> Module:
     share = data.get("share", [])
     assert isinstance(share, list)
-    return Module(path=str(data["path"]), version=str(data.get("version", f"v{version}")), share=tuple(share))
+    return Module(
+        path=str(data["path"]),
+        version=str(data.get("version", f"v{version}")),
+        share=tuple(share),
+        archive=bool(data.get("archive", False)),
+    )
 
 
 def _check_pin(module: Module, go_mod: Path) -> None:
@@ -111,33 +145,54 @@ def _maker(component: Component, go: Go, store: Store) -> Callable[[Path], None]
         log = store.log("components", component.name)
         binaries = path / "bin"
         binaries.mkdir()
-        run_logged(
-            build_command(component, go, path), log, cwd=component.directory, env=build_environment(component, go)
-        )
-        for name, package in component.binaries.items():
-            built = binaries / default_binary_name(package)
-            if built.name != name:
-                built.rename(binaries / name)
+        with _patched(component, go) as options:
+            for name, package in component.binaries.items():
+                command = build_command(component, go, package, binaries / name, options)
+                run_logged(command, log, cwd=component.directory, env=build_environment(component, go))
         if component.module is not None and component.module.share:
             _copy_shared(component, component.module, go, path / "share")
+        if component.module is not None and component.module.archive:
+            _copy_archive(component, component.module, go, path / "module.zip")
 
     return make
 
 
-def build_command(component: Component, go: Go, path: Path) -> list[str]:
+@contextmanager
+def _patched(component: Component, go: Go) -> Iterator[list[str]]:
+    """Options of `go build` that put patched copies of modules in their place. Go lets no overlay into its cache."""
+    if not component.patches:
+        yield []
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        go_mod = Path(temporary) / "go.mod"
+        shutil.copyfile(component.directory / "go.sum", go_mod.with_suffix(".sum"))
+        shutil.copyfile(component.directory / "go.mod", go_mod)
+        for module in sorted({patch.module for patch in component.patches}):
+            copy = Path(temporary) / module
+            shutil.copytree(_source(component, module, go), copy)
+            # Go's cache is read-only, also for whoever wants to remove a copy of it.
+            for path in (copy, *copy.rglob("*")):
+                path.chmod(0o755 if path.is_dir() else 0o644)
+            go.output(["mod", "edit", f"-replace={module}={copy}", str(go_mod)], cwd=component.directory)
+        for patch in component.patches:
+            patch.apply(Path(temporary) / patch.module)
+        yield [f"-modfile={go_mod}"]
+
+
+def build_command(component: Component, go: Go, package: str, target: Path, options: Sequence[str] = ()) -> list[str]:
     ldflags = " ".join(("-s", "-w", *component.ldflags))
     tags = [f"-tags={','.join(component.tags)}"] if component.tags else []
-    packages = sorted(set(component.binaries.values()))
     return [
         go.program,
         "build",
         "-mod=readonly",
         "-trimpath",
+        *options,
         *tags,
         f"-ldflags={ldflags}",
         "-o",
-        f"{path}/bin/",
-        *packages,
+        str(target),
+        package,
     ]
 
 
@@ -148,24 +203,31 @@ def build_environment(component: Component, go: Go) -> dict[str, str]:
 def prefetch(component: Component, go: Go, store: Store) -> None:
     """Download the modules that the component's packages need, so that the network works while another compiles."""
     packages = sorted(set(component.binaries.values()))
+    if not packages:
+        return
     command = [go.program, "list", "-mod=readonly", "-deps", "-f", "{{.Name}}", *packages]
     run_logged(
         command, store.log("prefetch", component.name), cwd=component.directory, env=build_environment(component, go)
     )
 
 
-def default_binary_name(package: str) -> str:
-    """The file name that `go build -o DIR/` gives a package: its last element that is not a major version."""
-    elements = package.split("/")
-    return elements[-2] if re.fullmatch(r"v[0-9]+", elements[-1]) else elements[-1]
-
-
 def _copy_shared(component: Component, module: Module, go: Go, share: Path) -> None:
-    source = Path(go.output(["list", "-m", "-f", "{{.Dir}}", module.path], cwd=component.directory).strip())
+    source = _source(component, module.path, go)
     for relative in module.share:
         for path in [source / relative, *sorted((source / relative).rglob("*"))]:
             if path.is_file():
                 _copy_script_or_data(path, share / path.relative_to(source))
+
+
+def _source(component: Component, module: str, go: Go) -> Path:
+    """Where Go has a module in the version that the component is pinned to."""
+    return Path(go.output(["list", "-m", "-f", "{{.Dir}}", module], cwd=component.directory).strip())
+
+
+def _copy_archive(component: Component, module: Module, go: Go, target: Path) -> None:
+    """Go downloads it where it is not there, and holds it to go.sum."""
+    said = json.loads(go.output(["mod", "download", "-json", module.path], cwd=component.directory))
+    shutil.copyfile(said["Zip"], target)
 
 
 def _copy_script_or_data(source: Path, target: Path) -> None:

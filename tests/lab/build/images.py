@@ -15,6 +15,8 @@ from tests.lab.build.store import BuildError, Item, key_of
 ETCD_TAG = "3.6.8-0"
 COREDNS_TAG = "v1.14.2"
 PAUSE_TAG = "3.10.2"
+# What the simulated cloud wants run.
+ACK_AGENT_TAG = "v1.13.1.105"
 
 # Not part of an image: a container's runtime fills them, or nobody reads them.
 SKIPPED_IN_BASE = frozenset({"dev", "proc", "sys", "run", "tmp", "var/cache/apt", "var/lib/apt/lists", "var/log"})
@@ -73,6 +75,14 @@ def images(versions: Mapping[str, str]) -> tuple[Image, ...]:
             "calico/cni", calico, ("calico", "cni-plugins"), _calico_cni, RunConfig(command=("/opt/cni/bin/install",))
         ),
         Image("calico/kube-controllers", calico, ("calico",), _calico_kube_controllers, CALICO_KUBE_CONTROLLERS_RUN),
+        Image("acs/terway", f"v{versions['terway']}", ("terway",), _terway, TERWAY_RUN, on_base=True),
+        Image(
+            "acs/ack-cluster-agent",
+            ACK_AGENT_TAG,
+            ("ack-agent",),
+            _programs("ack-agent", "", "ack-agent"),
+            RunConfig(("/ack-agent",), user="65532:65532"),
+        ),
         Image(
             "estate-lab/web",
             versions["web"],
@@ -91,6 +101,7 @@ CALICO_NODE_RUN = RunConfig(
         "FELIX_DebugSkipCTLBCleanup=true",
     ),
 )
+TERWAY_RUN = RunConfig(("/usr/bin/terwayd",))
 CALICO_KUBE_CONTROLLERS_RUN = RunConfig(("/usr/bin/wrapper", "/usr/bin/kube-controllers"), user="999")
 
 
@@ -152,6 +163,19 @@ def _calico_cni(built: Built) -> list[Entry]:
 def _calico_kube_controllers(built: Built) -> list[Entry]:
     programs = _programs("calico", "usr/bin", "kube-controllers", "check-status", "wrapper")(built)
     return [*programs, Entry("status", uid=999), Entry("profiles", uid=999)]
+
+
+def _terway(built: Built) -> list[Entry]:
+    return [
+        *_programs("terway", "usr/bin", "terway", "terwayd", "terway-cli")(built),
+        Entry("usr/bin/init.sh", source=built.shared("terway", "hack/init.sh")),
+        *(
+            Entry(f"usr/bin/{name}", source=built.shared("terway", f"policy/{name}"))
+            for name in ("policyinit.sh", "uninstall_policy.sh")
+        ),
+        # init.sh copies it to the host; nothing runs it where pods are on veths.
+        Entry("usr/bin/cilium-cni", source=b"#!/bin/sh\nexit 1\n"),
+    ]
 
 
 def base_layer_item(root: Path, rootfs_key: str) -> Item:

@@ -11,8 +11,9 @@ from pathlib import Path
 from tests.lab.build.oci import link_or_copy
 from tests.lab.build.store import Item, key_of
 
-COMPONENTS = ("calico", "cni-plugins", "containerd", "kubernetes", "runc")
+COMPONENTS = ("calico", "cni-plugins", "containerd", "gvisor", "helm", "kubernetes", "runc", "terway")
 GZIP_LEVEL = 1  # it travels over loopback
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 def mirror_item(
@@ -31,6 +32,9 @@ def _maker(components: Mapping[str, Path], versions: Mapping[str, str], architec
         add_runc(tree, components["runc"], versions["runc"], architecture)
         add_cni_plugins(tree, components["cni-plugins"], versions["cni-plugins"], architecture)
         add_calico(tree, components["calico"], versions["calico"])
+        add_gvisor(tree, components["gvisor"], versions["gvisor"], architecture)
+        add_helm(tree, components["helm"], versions["helm"], architecture)
+        add_terway(tree, components["terway"], versions["terway"])
 
     return make
 
@@ -73,6 +77,26 @@ def add_calico(tree: Path, built: Path, version: str) -> None:
     link_or_copy(built / "share" / "manifests" / "calico.yaml", manifest)
 
 
+def add_helm(tree: Path, built: Path, version: str, architecture: str) -> None:
+    archive = tree / "get.helm.sh" / f"helm-v{version}-linux-{architecture}.tar.gz"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    write_archive(archive, built / "bin", prefix=f"linux-{architecture}/")
+    _write_checksums(archive.with_name(f"{archive.name}.sha256sum"), archive)
+
+
+def add_gvisor(tree: Path, built: Path, version: str, architecture: str) -> None:
+    releases = tree / "storage.googleapis.com" / "gvisor" / "releases" / "release"
+    directory = releases / version / _MACHINES.get(architecture, architecture)
+    for name in ("containerd-shim-runsc-v1", "runsc"):
+        link_or_copy(built / "bin" / name, directory / name)
+        (directory / f"{name}.sha512").write_text(f"{_digest(directory / name, 'sha512')}  {name}\n")
+
+
+def add_terway(tree: Path, built: Path, version: str) -> None:
+    versions = tree / "proxy.golang.org" / "github.com" / "!aliyun!container!service" / "terway" / "@v"
+    link_or_copy(built / "module.zip", versions / f"v{version}.zip")
+
+
 def _github(tree: Path, repository: str, version: str) -> Path:
     directory = tree / "github.com" / repository / "releases" / "download" / f"v{version}"
     directory.mkdir(parents=True, exist_ok=True)
@@ -84,8 +108,12 @@ def _write_checksums(path: Path, file: Path) -> None:
 
 
 def _sha256(path: Path) -> str:
+    return _digest(path, "sha256")
+
+
+def _digest(path: Path, algorithm: str) -> str:
     with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+        return hashlib.file_digest(handle, algorithm).hexdigest()
 
 
 def write_archive(path: Path, directory: Path, prefix: str) -> None:

@@ -40,6 +40,32 @@ def two_racks() -> dict[str, Any]:
     )
 
 
+def hybrid() -> dict[str, Any]:
+    """Two racks and a VPC of two zones."""
+    made = two_racks()
+    for variables in made["_meta"]["hostvars"].values():
+        variables["estate_networks"] = {"pods": {"bare_metal": "10.21.0.0/16"}}
+        variables["estate_cloud"] = {
+            "region": "cn-lab",
+            "vpc": "vpc-lab",
+            "cidr": "172.20.0.0/16",
+            "node_vswitches": {"cn-lab-a": {"id": "vsw-node-a", "cidr": "172.20.1.0/24"}},
+            "pod_vswitches": {
+                "cn-lab-a": {"id": "vsw-pod-a", "cidr": "172.20.2.0/24"},
+                "cn-lab-b": {"id": "vsw-pod-b", "cidr": "172.20.3.0/24"},
+            },
+            "security_groups": ["sg-lab"],
+            "ram_role": "KubernetesNodeRole",
+            "credentials": {"access_key_id": "LTAIlab", "access_key_secret": "lab-secret"},
+            "endpoints": {"ecs": "10.98.0.100:8090", "vpc": "10.98.0.100:8090", "scheme": "http"},
+        }
+        variables["estate_cloud_pools"] = {
+            "online": {"instance_types": ["ecs.g7.xlarge", "ecs.g6.xlarge"], "image": "m-lab", "key_pair": "lab"},
+            "batch": {"instance_types": ["ecs.g7.xlarge"], "image": "m-lab"},
+        }
+    return made
+
+
 def three_racks() -> dict[str, Any]:
     """Other names, sizes and AS numbers; a rack of two switches behind one gateway; switches that say their rack."""
     return listing(

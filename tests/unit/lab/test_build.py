@@ -14,10 +14,10 @@ import pytest
 from tests.lab.build import images, machine, mirror, oci, registry, rootfs
 from tests.lab.build.components import (
     Component,
+    Patch,
     build_command,
     build_environment,
     component_item,
-    default_binary_name,
     load_components,
 )
 from tests.lab.build.go import Go, parse_version, required_version
@@ -198,22 +198,27 @@ class TestComponents:
         return component_item(load_components(directory)["x"], go, quiet(directory)).key
 
     def test_the_command(self) -> None:
-        command = build_command(COMPONENTS["runc"], GO, Path("/out"))
+        command = build_command(COMPONENTS["runc"], GO, "a.b/c", Path("/out/bin/d"))
         assert command == [
             *("/go/bin/go", "build", "-mod=readonly", "-trimpath", "-tags=seccomp,urfave_cli_no_docs"),
-            *("-ldflags=-s -w", "-o", "/out/bin/", "github.com/opencontainers/runc"),
+            *("-ldflags=-s -w", "-o", "/out/bin/d", "a.b/c"),
         ]
         assert build_environment(COMPONENTS["runc"], GO)["CGO_ENABLED"] == "1"
         assert build_environment(COMPONENTS["etcd"], GO)["CGO_ENABLED"] == "0"
 
+    def test_a_patch_goes_before_the_line_it_names(self, tmp_path: Path) -> None:
+        write(tmp_path / "d.go", "one\n\t// two\nthree\n")
+        Patch("a.b/c", "d.go", "// two", "ours\n").apply(tmp_path)
+        assert (tmp_path / "d.go").read_text() == "one\nours\n\t// two\nthree\n"
+
+    @pytest.mark.parametrize(("text", "times"), [("other\n", 0), ("two\ntwo\n", 2)])
+    def test_a_patch_that_fits_no_longer_is_an_error(self, tmp_path: Path, text: str, times: int) -> None:
+        write(tmp_path / "d.go", text)
+        with pytest.raises(BuildError, match=rf"a\.b/c: d\.go has the line 'two' {times} times, not once"):
+            Patch("a.b/c", "d.go", "two", "ours\n").apply(tmp_path)
+
     def test_versions_get_into_the_programs(self) -> None:
         assert "-X k8s.io/component-base/version.gitVersion=v1.36.3" in COMPONENTS["kubernetes"].ldflags
-
-    @pytest.mark.parametrize(
-        ("package", "name"), [("a.b/c/cmd/d", "d"), ("a.b/server/v3", "server"), ("a.b/c", "c"), ("a.b/v2x", "v2x")]
-    )
-    def test_name_of_a_built_package(self, package: str, name: str) -> None:
-        assert default_binary_name(package) == name
 
 
 class TestGo:
@@ -385,6 +390,7 @@ def built(tmp_path: Path) -> dict[str, Path]:
         for program in COMPONENTS[name].binaries:
             write(path / "bin" / program, program, 0o755)
     write(paths["calico"] / "share/manifests/calico.yaml", "kind: List\n")
+    write(paths["terway"] / "module.zip", "zip")
     return paths
 
 
@@ -399,6 +405,8 @@ class TestMirror:
         containerd = "github.com/containerd/containerd/releases/download/v2.3.7/containerd-2.3.7-linux-amd64.tar.gz"
         cni = "github.com/containernetworking/plugins/releases/download/v1.9.1/cni-plugins-linux-amd64-v1.9.1.tgz"
         runc = "github.com/opencontainers/runc/releases/download/v1.4.3"
+        helm = "get.helm.sh/helm-v4.3.1-linux-amd64.tar.gz"
+        gvisor = "storage.googleapis.com/gvisor/releases/release/20260905.0/x86_64"
         kubernetes = [f"dl.k8s.io/v1.36.3/bin/linux/amd64/{name}" for name in ("kubeadm", "kubectl", "kubelet")]
         assert {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()} == {
             *kubernetes,
@@ -410,7 +418,11 @@ class TestMirror:
                 f"{cni}.sha256",
                 f"{runc}/runc.amd64",
                 f"{runc}/runc.sha256sum",
+                helm,
+                f"{helm}.sha256sum",
+                *(f"{gvisor}/{name}{end}" for name in ("runsc", "containerd-shim-runsc-v1") for end in ("", ".sha512")),
             ),
+            "proxy.golang.org/github.com/!aliyun!container!service/terway/@v/v1.17.5.zip",
             "raw.githubusercontent.com/projectcalico/calico/v3.31.0/manifests/calico.yaml",
         }
 
@@ -418,6 +430,8 @@ class TestMirror:
         tree = self.tree(built, tmp_path / "mirror")
         kubelet = tree / "dl.k8s.io/v1.36.3/bin/linux/amd64/kubelet"
         assert (kubelet.parent / "kubelet.sha256").read_text() == hashlib.sha256(b"kubelet").hexdigest()
+        (runsc,) = tree.rglob("runsc.sha512")
+        assert runsc.read_text() == f"{hashlib.sha512(b'runsc').hexdigest()}  runsc\n"
         runc = tree / "github.com/opencontainers/runc/releases/download/v1.4.3/runc.sha256sum"
         assert f"{hashlib.sha256(b'runc').hexdigest()}  runc.amd64" in runc.read_text().splitlines()
         (archive,) = tree.rglob("*.tgz")

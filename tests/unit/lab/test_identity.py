@@ -16,7 +16,7 @@ def test_two_checkouts_share_no_name() -> None:
 
 def test_a_lab_owns_the_namespaces_it_makes() -> None:
     lab = Identity(Path("/a/checkout"))
-    for name in (lab.namespace, lab.client_namespace, lab.host_namespace("outside")):
+    for name in (lab.namespace, lab.client_namespace, lab.vpc_namespace, lab.host_namespace("outside")):
         assert lab.owns_namespace(name)
     assert lab.client_namespace != lab.host_namespace("outside")
     assert not lab.owns_namespace(f"{lab.namespace}0")

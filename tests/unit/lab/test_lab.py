@@ -35,7 +35,9 @@ def test_anything_else_that_is_missing_counts(part: str, name: str, state: str) 
     assert not is_whole(described)
 
 
-@pytest.mark.parametrize("command", [["status"], ["run", "--", "true"], ["outside", "--", "true"], ["kill", "w1"]])
+@pytest.mark.parametrize(
+    "command", [["status"], ["run", "--", "true"], ["outside", "--", "true"], ["kill", "w1"], ["line", "10"]]
+)
 def test_a_lab_that_is_not_up_is_exit_code_three(
     command: list[str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

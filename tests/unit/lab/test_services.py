@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.lab.inventory import parse
 from tests.lab.services import Service, ServicePaths, services_of
 from tests.lab.topology import topology_of
-from tests.unit.lab.lab_inventories import three_racks
+from tests.unit.lab.lab_inventories import hybrid, three_racks
 
 PATHS = ServicePaths(mirror=Path("/mirror"), registry=Path("/storage"))
 
@@ -41,3 +41,12 @@ def test_a_service_with_another_configuration_is_another() -> None:
     one = Service("names", ("command",), "10.0.0.1", 53, configuration="{}")
     other = Service("names", ("command",), "10.0.0.1", 53, configuration='{"w1": "10.0.0.2"}')
     assert one.fingerprint != other.fingerprint
+
+
+def test_the_cloud_is_served_by_the_router_of_the_vpc() -> None:
+    offered = {"images": [{"id": "m-lab"}]}
+    made = services_of(topology_of(parse(hybrid())), PATHS, Path("/state"), offered)
+    cloud = next(each for each in made if each.name == "cloud")
+    assert (cloud.address, cloud.port, cloud.on_router) == ("10.98.0.100", 8090, True)
+    assert json.loads(cloud.configuration) == offered
+    assert "lab-secret" not in " ".join(cloud.command)

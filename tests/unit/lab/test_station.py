@@ -37,10 +37,17 @@ def test_the_virtual_environment_comes_first(state: State) -> None:
 def test_ssh_trusts_the_lab_and_nobody_else(state: State) -> None:
     found = environment(state)
     assert found["ANSIBLE_PRIVATE_KEY_FILE"] == str(state.ssh / "id_ed25519")
-    assert f"-o UserKnownHostsFile={state.ssh}/known_hosts" in found["ANSIBLE_SSH_COMMON_ARGS"]
+    known = f"-o 'UserKnownHostsFile={state.ssh}/known_hosts {state.ssh}/learned_hosts'"
+    assert known in found["ANSIBLE_SSH_COMMON_ARGS"]
+    assert found["LAB_LEARNED_HOSTS"] == f"{state.ssh}/learned_hosts"
     assert "-o StrictHostKeyChecking=yes" in found["ANSIBLE_SSH_COMMON_ARGS"]
     machine = Machine("w1", "host", IPv4Address("10.0.0.1"), Attachment(()))
-    assert station.ssh_command(state, machine, ["uptime"])[-2:] == ["root@10.0.0.1", "uptime"]
+    assert station.ssh_command(state, machine, ["uptime"])[-4:] == [
+        "-o",
+        "HostKeyAlias=w1",
+        "root@10.0.0.1",
+        "uptime",
+    ]
 
 
 def test_proxies_of_the_machine_are_left_behind(state: State) -> None:

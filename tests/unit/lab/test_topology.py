@@ -9,7 +9,7 @@ import pytest
 from tests.lab.errors import InventoryError
 from tests.lab.inventory import parse
 from tests.lab.topology import ANYWHERE, Mirror, Route, SharedGateway, Topology, topology_of
-from tests.unit.lab.lab_inventories import three_racks, two_racks
+from tests.unit.lab.lab_inventories import hybrid, three_racks, two_racks
 
 
 def topology(listing: dict[str, Any]) -> Topology:
@@ -173,3 +173,46 @@ def test_a_local_connection_is_no_machine() -> None:
     listing["ungrouped"] = {"hosts": ["localhost"]}
     listing["_meta"]["hostvars"]["localhost"] = {"ansible_connection": "local"}
     assert "localhost" not in [machine.name for machine in topology(listing).machines]
+
+
+class TestHybrid:
+    @pytest.fixture
+    def lab(self) -> Topology:
+        return topology(hybrid())
+
+    def test_the_router_of_the_vpc_is_where_the_endpoints_say_and_knows_the_data_centre(self, lab: Topology) -> None:
+        assert lab.cloud is not None
+        assert (str(lab.cloud.address), lab.cloud.port) == ("10.98.0.100", 8090)
+        assert [str(subnet) for subnet in lab.cloud.subnets] == ["172.20.1.0/24", "172.20.2.0/24", "172.20.3.0/24"]
+        switches = hops("10.98.0.2", "10.98.0.3")
+        assert lab.cloud.router.routes == (
+            Route(IPv4Network("10.20.1.0/24"), switches[:1]),
+            Route(IPv4Network("10.20.2.0/24"), switches[1:]),
+            Route(IPv4Network("10.21.0.0/16"), switches),
+            Route(IPv4Network("10.99.0.0/16"), switches),
+        )
+
+    def test_the_data_centre_knows_the_way_to_the_vpc(self, lab: Topology) -> None:
+        to_vpc = Route(IPv4Network("172.20.0.0/16"), hops("10.98.0.100"))
+        assert to_vpc in lab.station.routes
+        assert [switch.routes for switch in lab.fabric] == [(to_vpc,), (to_vpc,)]
+
+    def test_without_a_cloud_there_is_none(self) -> None:
+        assert topology(two_racks()).cloud is None
+
+    @pytest.mark.parametrize(
+        ("key", "value", "problem"),
+        [
+            ("endpoints", {"ecs": "10.77.0.1:80"}, "which is not in the lab's spine 10.98.0.0/24"),
+            ("endpoints", {}, "host of estate_cloud.endpoints.ecs"),
+            ("cidr", "10.20.0.0/16", "segments rack-r1 (10.20.1.0/24) and VPC 10.20.0.0/16 (10.20.0.0/16) overlap"),
+            ("cidr", "nonsense", "estate_cloud.cidr"),
+        ],
+    )
+    def test_a_vpc_that_the_lab_cannot_make_is_refused(self, key: str, value: object, problem: str) -> None:
+        described = hybrid()
+        for variables in described["_meta"]["hostvars"].values():
+            variables["estate_cloud"][key] = value
+        with pytest.raises(InventoryError) as caught:
+            topology(described)
+        assert problem in str(caught.value)

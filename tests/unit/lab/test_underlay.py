@@ -3,7 +3,7 @@ from __future__ import annotations
 from tests.lab.inventory import parse
 from tests.lab.topology import topology_of
 from tests.lab.underlay import frr_configuration, gateway_configuration
-from tests.unit.lab.lab_inventories import three_racks, two_racks
+from tests.unit.lab.lab_inventories import hybrid, three_racks, two_racks
 
 
 def test_a_switch_peers_with_the_others_and_announces_its_rack_and_the_outside() -> None:
@@ -52,3 +52,13 @@ def test_a_switch_of_two_holds_the_gateway_of_its_rack_until_it_is_gone() -> Non
 
 def test_a_switch_that_is_a_gateway_by_itself_shares_none() -> None:
     assert gateway_configuration(topology_of(parse(three_racks())), "leaf-b") == ""
+
+
+def test_the_switches_have_a_static_route_to_the_vpc() -> None:
+    lines = frr_configuration(topology_of(parse(hybrid())), "tor2").splitlines()
+    assert lines[lines.index("service integrated-vtysh-config") :][1:5] == [
+        "!",
+        "ip route 172.20.0.0/16 10.98.0.100",
+        "!",
+        "router bgp 64902",
+    ]
