@@ -9,13 +9,16 @@ The standard labels of a node, set by the module ``node`` and removed again when
 =====================================  ==========================================================================
 ``estate.hybridk8s.io/rack``           the rack; selectors of BGP peers use it
 ``estate.hybridk8s.io/node-class``     ``bare_metal`` or ``cloud_vm``; selectors of pools and of network add-ons use it
-``topology.kubernetes.io/zone``        the rack, as the failure domain over which the scheduler spreads pods
+``topology.kubernetes.io/zone``        the rack, or a VM's zone: the failure domain that the scheduler spreads pods over
+``topology.kubernetes.io/region``      a VM's region
+``node.kubernetes.io/instance-type``   a VM's instance type
 ``alibabacloud.com/external``          ``true`` on cloud VMs; what Alibaba's components know them by
 ``k8s.aliyun.com/ignore-by-terway``    ``true`` on bare metal of an estate with a cloud: Terway keeps away
-``estate.hybridk8s.io/pool``           ``node_pool``
+``estate.hybridk8s.io/pool``           ``node_pool``, or a VM's pool
 ``dedicated``                          ``node_dedicated``, beside a taint of the same key and value
 ``io-class``                           ``node_io_class``
 ``gpu-model``, ``cpu-model``           ``node_gpu_model``, ``node_cpu_model``
+``runtime.hybridk8s.io/NAME``          ``true`` for each runtime beside runc that ``runtime_profile`` has
 =====================================  ==========================================================================
 
 The label and the annotation of a route reflector are not among them: a node becomes a reflector in one gated step of
@@ -30,12 +33,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model, runtime
 
 RACK_LABEL = "estate.hybridk8s.io/rack"
 NODE_CLASS_LABEL = "estate.hybridk8s.io/node-class"
 ZONE_LABEL = "topology.kubernetes.io/zone"
+REGION_LABEL = "topology.kubernetes.io/region"
+INSTANCE_TYPE_LABEL = "node.kubernetes.io/instance-type"
 EXTERNAL_LABEL = "alibabacloud.com/external"
+LXCFS_LABEL = "estate.hybridk8s.io/lxcfs"
 WITHOUT_TERWAY_LABEL = "k8s.aliyun.com/ignore-by-terway"
 DEDICATED = "dedicated"
 TRAIT_LABELS = {
@@ -54,6 +60,7 @@ LOCAL_PROXY_ADDRESS = IPv4Address("127.0.0.1")
 POOL_BLOCK_SIZE = 26
 BLOCKS_PER_NODE = 2
 LEAST_MAX_PREFIX = 2000
+_NO_POOL = model.VmPool("")
 
 
 @dataclass(frozen=True)
@@ -149,8 +156,8 @@ def _chosen(hosts: Iterable[model.Host], count: int) -> list[model.Host]:
 
 
 def failure_domain(host: model.Host) -> str:
-    """What fails as a whole: the zone that the inventory gives the host, else its rack."""
-    return host.labels.get(ZONE_LABEL) or host.rack
+    """What fails as a whole: the zone that the inventory gives the host, else its rack, or the zone of a VM."""
+    return host.labels.get(ZONE_LABEL) or host.rack or host.vm.zone
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:
@@ -196,30 +203,41 @@ def cluster_ids(estate: model.Estate) -> dict[str, IPv4Address]:
 
 
 def node_labels(estate: model.Estate, host: model.Host) -> dict[str, str]:
-    """The labels that the node must have because of the inventory; the user's win over our zone only."""
-    ours = {NODE_CLASS_LABEL: host.node_class, **trait_labels(host)}
+    """The labels that the node must have because of the inventory; its own win over its zone, place and pool."""
+    place = {REGION_LABEL: host.vm.region, INSTANCE_TYPE_LABEL: host.vm.instance_type}
+    of_pool = vm_pool(estate, host).labels
+    ours = {NODE_CLASS_LABEL: host.node_class, **trait_labels(host), **runtime.labels(estate, host)}
     if host.rack:
         ours[RACK_LABEL] = host.rack
+    if model.LXCFS_GROUP in host.groups:
+        ours[LXCFS_LABEL] = "true"
     if host.node_class == model.CLOUD_VM:
         ours[EXTERNAL_LABEL] = "true"
     elif estate.cloud is not None:
         ours[WITHOUT_TERWAY_LABEL] = "true"
     domain = failure_domain(host)
     zone = {ZONE_LABEL: domain} if domain else {}
-    return {**host.labels, **zone, **ours}
+    return {**{key: value for key, value in place.items() if value}, **of_pool, **host.labels, **zone, **ours}
 
 
 def trait_labels(host: model.Host) -> dict[str, str]:
     """The labels of the traits that the inventory gives the host."""
-    traits = vars(host.traits)
+    traits = {**vars(host.traits), "pool": host.traits.pool or host.vm.pool}
     return {label: traits[trait] for trait, label in TRAIT_LABELS.items() if traits[trait]}
 
 
-def node_taints(host: model.Host) -> tuple[model.Taint, ...]:
-    """The taints that the node must have because of the inventory. A dedicated node keeps all other pods away."""
-    if not host.traits.dedicated:
-        return host.taints
-    return (*host.taints, model.Taint(DEDICATED, host.traits.dedicated, "NoSchedule"))
+def node_taints(estate: model.Estate, host: model.Host) -> tuple[model.Taint, ...]:
+    """The taints that the node must have because of the inventory: its own, those of its pool, and that of a dedicated
+    node, which keeps all other pods away."""
+    own = {(taint.key, taint.effect) for taint in host.taints}
+    of_pool = (taint for taint in vm_pool(estate, host).taints if (taint.key, taint.effect) not in own)
+    dedicated = model.Taint(DEDICATED, host.traits.dedicated, "NoSchedule")
+    return (*host.taints, *of_pool, *((dedicated,) if host.traits.dedicated else ()))
+
+
+def vm_pool(estate: model.Estate, host: model.Host) -> model.VmPool:
+    """The pool that a VM is of; one that says nothing for other hosts, and where the inventory has it no more."""
+    return estate.vm_pools.get(host.vm.pool, _NO_POOL)
 
 
 def node_states(estate: model.Estate, names: Sequence[str]) -> list[dict[str, object]]:
@@ -234,7 +252,7 @@ def node_states(estate: model.Estate, names: Sequence[str]) -> list[dict[str, ob
                 "name": name,
                 "labels": node_labels(estate, host),
                 "annotations": dict(host.annotations),
-                "taints": [{"key": t.key, "value": t.value, "effect": t.effect} for t in node_taints(host)],
+                "taints": [{"key": t.key, "value": t.value, "effect": t.effect} for t in node_taints(estate, host)],
             }
         )
     return states
@@ -294,6 +312,21 @@ def announced_services(estate: model.Estate) -> Announced:
     return Announced(
         (cluster_ips,) if cluster_ips is not None else (), services.external_ips, services.load_balancer_ips
     )
+
+
+def pool_zones(estate: model.Estate, pool: model.VmPool) -> tuple[str, ...]:
+    """The zones in which VMs of ``pool`` may be: the given ones, else all that have a vSwitch for nodes."""
+    return pool.zones or tuple(estate.cloud.node_vswitches if estate.cloud is not None else ())
+
+
+def vm_name(pool: str, number: int) -> str:
+    """The name of a pool's VM: of the instance, the host and the node alike."""
+    return f"{pool}-{number}"
+
+
+def pool_group(pool: str) -> str:
+    """The inventory's group of a pool's VMs."""
+    return f"pool_{pool.replace('-', '_')}"
 
 
 def nodes_by_class(nodes: Mapping[str, model.Host]) -> dict[str, tuple[model.Host, ...]]:

@@ -12,11 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from ipaddress import IPv4Address, IPv4Network
+
+from ansible_collections.hybridk8s.estate.plugins.module_utils._alibaba.model import Credentials
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.profile import Profile
 
 BARE_METAL = "bare_metal"
 CLOUD_VM = "cloud_vm"
 NODE_CLASSES = (BARE_METAL, CLOUD_VM)
+
+POSTPAID = "PostPaid"
+PREPAID = "PrePaid"
+CHARGE_TYPES = (POSTPAID, PREPAID)
+PERIOD_UNITS = ("Week", "Month")
 
 FRR = "frr"
 NXOS = "nxos"
@@ -29,6 +38,7 @@ BARE_METAL_GROUP = "bare_metal"
 CLOUD_VMS_GROUP = "cloud_vms"
 REFLECTORS_GROUP = "route_reflectors"
 GPU_GROUP = "gpu"
+LXCFS_GROUP = "lxcfs"
 SWITCHES_GROUP = "switches"
 NODE_GROUPS = (KUBERNETES_GROUP, CONTROL_PLANE_GROUP, WORKERS_GROUP)
 GROUPS = (
@@ -39,6 +49,7 @@ GROUPS = (
     CLOUD_VMS_GROUP,
     REFLECTORS_GROUP,
     GPU_GROUP,
+    LXCFS_GROUP,
     SWITCHES_GROUP,
 )
 
@@ -87,6 +98,17 @@ class NodeTraits:
 
 
 @dataclass(frozen=True)
+class Vm:
+    """What the inventory plugin ``ecs`` says of an instance; all of it empty for other hosts."""
+
+    pool: str = ""
+    region: str = ""
+    zone: str = ""
+    instance_type: str = ""
+    provider_id: str = ""
+
+
+@dataclass(frozen=True)
 class Host:
     """A machine: a node of the cluster, or a switch.
 
@@ -113,6 +135,10 @@ class Host:
     router_as: int | None = None
     kubelet_version: Version | None = None
     containerd_version: Version | None = None
+    runtime_profile: str = ""
+    runc_version: Version | None = None
+    runtime_checksums: frozenset[str] = frozenset()
+    vm: Vm = Vm()
 
     @property
     def is_control_plane(self) -> bool:
@@ -219,15 +245,127 @@ class VSwitch:
 
 
 @dataclass(frozen=True)
+class Line:
+    """The line between the VPC and the data centre, as VMs may use it, in Mbit/s.
+
+    ``prefixes`` lie behind it, ``control_mbit`` of each VM's ``limit_mbit`` are kept for the cluster's control traffic.
+    It carries ``capacity_mbit`` of all VMs together; use above ``warn_share`` of either is worth a warning.
+    """
+
+    prefixes: tuple[IPv4Network, ...] = ()
+    limit_mbit: int | None = None
+    control_mbit: int | None = None
+    capacity_mbit: int | None = None
+    warn_share: float = 0.8
+
+
+@dataclass(frozen=True)
+class CloudEndpoints:
+    """Where the provider's APIs answer (``host`` or ``host:port``); empty for the region's public ones."""
+
+    ecs: str = ""
+    vpc: str = ""
+    cs: str = ""
+    scheme: str = "https"
+
+
+ACK_STATES = ("present", "absent")
+ACK_MODES = ("restricted", "admin")
+
+
+@dataclass(frozen=True)
+class Ack:
+    """The cluster's registration with the provider's container service, and what its agent may do here.
+
+    ``private`` keeps the agent's connection on the line; ``registries`` are trusted beside the provider's own.
+    """
+
+    name: str = ""
+    state: str = ACK_STATES[0]
+    vswitches: tuple[str, ...] = ()
+    security_group: str = ""
+    agent_mode: str = ACK_MODES[0]
+    private: bool = True
+    public_endpoint: bool = False
+    registries: tuple[str, ...] = ()
+    authority: str = ""
+    verify: bool = True
+
+
+@dataclass(frozen=True)
 class Cloud:
-    """The VPC that holds the cloud VMs. ``node_vswitches`` and ``pod_vswitches`` are keyed by zone."""
+    """The VPC that holds the cloud VMs. ``node_vswitches`` and ``pod_vswitches`` are keyed by zone.
+
+    ``ram_role`` is that of the VMs: what Terway signs with. ``credentials`` is None where the usual chain of the
+    provider's library finds them. ``prices`` are those of an hour, by instance type, in ``currency``. What ends within
+    ``warn_days`` is a finding.
+    """
 
     provider: str = ""
     region: str = ""
     vpc: str = ""
     cidr: IPv4Network | None = None
+    secondary_cidrs: tuple[IPv4Network, ...] = ()
     node_vswitches: Mapping[str, VSwitch] = field(default_factory=dict)
     pod_vswitches: Mapping[str, VSwitch] = field(default_factory=dict)
+    security_groups: tuple[str, ...] = ()
+    line: Line | None = None
+    ram_role: str = ""
+    credentials: Credentials | None = field(default=None, repr=False)
+    endpoints: CloudEndpoints = CloudEndpoints()
+    prices: Mapping[str, float] = field(default_factory=dict)
+    ack: Ack | None = None
+    currency: str = ""
+    warn_days: int | None = None
+
+    @property
+    def cidrs(self) -> tuple[IPv4Network, ...]:
+        """All ranges of the VPC."""
+        return (*((self.cidr,) if self.cidr is not None else ()), *self.secondary_cidrs)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A cloud disk; ``category`` is the provider's word for its kind."""
+
+    category: str = ""
+    size_gb: int | None = None
+
+
+@dataclass(frozen=True)
+class Charge:
+    """How an instance is paid. ``period`` and ``unit`` (Week or Month) are those of one that is paid ahead."""
+
+    type: str = POSTPAID
+    period: int | None = None
+    unit: str = ""
+    auto_renew: bool = False
+
+
+@dataclass(frozen=True)
+class VmPool:
+    """Virtual machines that are alike; each is named by the pool and a number from 1 on.
+
+    ``instance_types`` stand in the order of preference, ``zones`` is empty for all that have a vSwitch for nodes.
+    """
+
+    name: str
+    instance_types: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    count: int = 0
+    image: str = ""
+    key_pair: str = ""
+    system_disk: Disk = Disk("cloud_essd", 40)
+    data_disks: tuple[Disk, ...] = ()
+    charge: Charge = Charge()
+    user_data: str = field(default="", repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    owner: str = ""
+    purpose: str = ""
+    expires: date | None = None
+    release_expired: bool = False
+    runtime_profile: str = ""
 
 
 @dataclass(frozen=True)
@@ -253,6 +391,8 @@ class Estate:
     racks: Mapping[str, Rack] = field(default_factory=dict)
     mirror: Mirror | None = None
     cloud: Cloud | None = None
+    vm_pools: Mapping[str, VmPool] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
     hosts: Mapping[str, Host] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     clear_secrets: tuple[ClearSecret, ...] = ()

@@ -15,15 +15,11 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import Any
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
+from ansible_collections.hybridk8s.estate.plugins.module_utils._admission_policies import settings as policies
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model, parse_cloud, parse_profile
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.reader import Reader
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import (
-    WARNING,
-    did_you_mean,
-    listed,
-    shown,
-)
-from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import did_you_mean, listed, shown
+from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import WARNING, Finding
 
 # What each code of this module means: the rationale that documentation prints beside it.
 READING_CODES: Mapping[str, str] = {
@@ -45,7 +41,11 @@ READING_CODES: Mapping[str, str] = {
     "ES016-not-a-string": "Kubernetes refuses labels and annotations that are not strings",
     "ES017-not-an-as-number": "AS numbers are written as plain integers; 1.10 in YAML is the number 1.1",
     "ES018-not-a-taint": "a taint is a mapping of key, value and effect",
-    "ES019-not-a-number": "timers and limits are whole numbers, each within what routers take",
+    "ES019-not-a-number": "timers and limits are whole numbers, each within what routers and clouds take",
+    "ES020-not-a-date": "the day on which machines are released must not be guessed",
+    "ES021-not-an-api-address": "requests are sent to it, with scheme and path added",
+    "ES022-not-a-quantity": "the kubelet reads amounts as Kubernetes writes them, and does not start with others",
+    "ES023-not-a-policy": "an admission policy that says something else than it was meant to refuses or changes pods",
 }
 
 ESTATE_VARIABLES: tuple[str, ...] = (
@@ -57,12 +57,15 @@ ESTATE_VARIABLES: tuple[str, ...] = (
     "estate_racks",
     "estate_mirror",
     "estate_cloud",
+    "estate_cloud_pools",
+    "estate_runtime_profiles",
 )
 # For the control station (-e, or group_vars): not a description of the estate.
 RUN_VARIABLES: tuple[str, ...] = (
     "estate_downloads_at_once",
     "estate_kubeconfig",
     "estate_report",
+    "estate_restarts_at_once",
     "estate_run",
 )
 REQUIRED_ESTATE_VARIABLES: tuple[str, ...] = ("estate_name", "estate_kubernetes_version", "estate_networks")
@@ -77,16 +80,21 @@ _OWN_HOST_VARIABLES = (
     "node_taints",
     "route_reflector_cluster_id",
     "bgp_as",
+    "runtime_profile",
     *(f"node_{trait}" for trait in _TRAITS),
 )
 # Variables of roles; the roles' argument specifications know their neighbours.
 _ROLE_VARIABLES = (
+    *policies.VARIABLES,
     "container_runtime_containerd_version",
+    "container_runtime_runc_version",
+    "container_runtime_sha256",
     "kubernetes_node_version",
     "switch_bgp_platform",
     "switch_bgp_router_as",
 )
-HOST_VARIABLES: tuple[str, ...] = _OWN_HOST_VARIABLES + _ROLE_VARIABLES
+_VM = tuple(entry.name for entry in fields(model.Vm))
+HOST_VARIABLES: tuple[str, ...] = (*_OWN_HOST_VARIABLES, *_ROLE_VARIABLES, *(f"ecs_{name}" for name in _VM))
 READ_VARIABLES: tuple[str, ...] = ESTATE_VARIABLES + HOST_VARIABLES
 
 # Names that people bring along from elsewhere and that are too far from ours for difflib.
@@ -166,13 +174,27 @@ def parse(
         bgp=_bgp(reader, estate_wide.get("estate_bgp")),
         racks=racks,
         mirror=_mirror(reader, estate_wide.get("estate_mirror")),
-        cloud=_cloud(reader, estate_wide.get("estate_cloud")),
+        cloud=parse_cloud.cloud(reader, estate_wide.get("estate_cloud")),
+        vm_pools=parse_cloud.vm_pools(reader, estate_wide.get("estate_cloud_pools")),
+        profiles=parse_profile.profiles(reader, estate_wide.get("estate_runtime_profiles")),
         hosts=_hosts(reader, hosts, member_of, racks, lost),
         groups={str(name): tuple(str(member) for member in members) for name, members in groups.items()},
         clear_secrets=tuple(clear_secrets),
         controller_becomes=controller_becomes,
     )
+    _policies(reader, [hosts[host.name] for host in estate.control_planes])
     return Parsed(estate, tuple(reader.findings))
+
+
+def _policies(reader: Reader, control_planes: Sequence[Mapping[str, Any]]) -> None:
+    """What is wrong with admission policies, which are applied with the variables of the first control plane."""
+    variables = control_planes[0] if control_planes else {}
+    given = {name[len(policies.PREFIX) :]: variables[name] for name in policies.VARIABLES if name in variables}
+    try:
+        policies.read(given)
+    except policies.SettingsError as error:
+        for variable, said in error.faults:
+            reader.report("ES023-not-a-policy", "", variable, said, "See the role admission_policies.")
 
 
 def _estate_wide(reader: Reader, hosts: Mapping[str, Mapping[str, Any]], lost: set[tuple[str, str]]) -> dict[str, Any]:
@@ -248,16 +270,8 @@ def _networks(reader: Reader, value: Any) -> model.Networks:
     return model.Networks(
         services=reader.network("", "estate_networks.services", plan.get("services")),
         pods=pods,
-        reserved=_network_list(reader, "estate_networks.reserved", plan.get("reserved")),
+        reserved=reader.networks("estate_networks.reserved", plan.get("reserved")),
     )
-
-
-def _network_list(reader: Reader, variable: str, value: Any) -> tuple[IPv4Network, ...]:
-    networks = (
-        reader.network("", f"{variable}[{index}]", item)
-        for index, item in enumerate(reader.sequence("", variable, value))
-    )
-    return tuple(network for network in networks if network is not None)
 
 
 def _bgp(reader: Reader, value: Any) -> model.Bgp | None:
@@ -267,7 +281,7 @@ def _bgp(reader: Reader, value: Any) -> model.Bgp | None:
     reader.keys("", "estate_bgp", raw, _BGP_KEYS, ("as",))
     return model.Bgp(
         as_number=reader.as_number("", "estate_bgp.as", raw.get("as")),
-        imports=_network_list(reader, "estate_bgp.import", raw.get("import")),
+        imports=reader.networks("estate_bgp.import", raw.get("import")),
         timers=_timers(reader, "estate_bgp.timers", raw.get("timers")),
         max_prefix=reader.integer("estate_bgp.max_prefix", raw.get("max_prefix"), 1, _MOST_PREFIXES),
         password=reader.secret("estate_bgp.password", raw.get("password")),
@@ -286,8 +300,8 @@ def _services(reader: Reader, variable: str, value: Any) -> model.Services | Non
     reader.keys("", variable, raw, ("cluster_ips", "external_ips", "load_balancer_ips"))
     return model.Services(
         cluster_ips=reader.boolean(f"{variable}.cluster_ips", raw.get("cluster_ips")),
-        external_ips=_network_list(reader, f"{variable}.external_ips", raw.get("external_ips")),
-        load_balancer_ips=_network_list(reader, f"{variable}.load_balancer_ips", raw.get("load_balancer_ips")),
+        external_ips=reader.networks(f"{variable}.external_ips", raw.get("external_ips")),
+        load_balancer_ips=reader.networks(f"{variable}.load_balancer_ips", raw.get("load_balancer_ips")),
     )
 
 
@@ -305,16 +319,13 @@ def _racks(reader: Reader, value: Any, with_as: Collection[str]) -> dict[str, mo
     for name, item in sorted(reader.mapping("", "estate_racks", value).items()):
         variable = f"estate_racks.{name}"
         raw = reader.mapping("", variable, {} if item is None else item)
-        switches = [
-            reader.text("", f"{variable}.switches[{index}]", switch)
-            for index, switch in enumerate(reader.sequence("", f"{variable}.switches", raw.get("switches")))
-        ]
+        switches = reader.texts("", f"{variable}.switches", raw.get("switches"))
         required = ("subnet", "as") if any(switch not in with_as for switch in switches) else ("subnet",)
         reader.keys("", variable, raw, _RACK_KEYS, required)
         racks[name] = model.Rack(
             name=name,
             subnet=reader.network("", f"{variable}.subnet", raw.get("subnet")),
-            switches=tuple(switch for switch in switches if switch),
+            switches=switches,
             as_number=reader.as_number("", f"{variable}.as", raw.get("as")),
             gateway=reader.address("", f"{variable}.gateway", raw.get("gateway")),
             cluster_id=reader.address("", f"{variable}.cluster_id", raw.get("cluster_id")),
@@ -332,34 +343,6 @@ def _mirror(reader: Reader, value: Any) -> model.Mirror | None:
         downloads=reader.base_url("estate_mirror.downloads", raw.get("downloads"), path_allowed=True),
         registry=reader.base_url("estate_mirror.registry", raw.get("registry"), path_allowed=False),
     )
-
-
-def _cloud(reader: Reader, value: Any) -> model.Cloud | None:
-    if value is None:
-        return None
-    raw = reader.mapping("", "estate_cloud", value)
-    known = ("provider", "region", "vpc", "cidr", "node_vswitches", "pod_vswitches")
-    reader.keys("", "estate_cloud", raw, known, ("provider", "region", "cidr"))
-    return model.Cloud(
-        provider=reader.choice("", "estate_cloud.provider", raw.get("provider"), ("alibaba",)),
-        region=reader.text("", "estate_cloud.region", raw.get("region")) or "",
-        vpc=reader.text("", "estate_cloud.vpc", raw.get("vpc")) or "",
-        cidr=reader.network("", "estate_cloud.cidr", raw.get("cidr")),
-        node_vswitches=_vswitches(reader, "estate_cloud.node_vswitches", raw.get("node_vswitches")),
-        pod_vswitches=_vswitches(reader, "estate_cloud.pod_vswitches", raw.get("pod_vswitches")),
-    )
-
-
-def _vswitches(reader: Reader, variable: str, value: Any) -> dict[str, model.VSwitch]:
-    vswitches: dict[str, model.VSwitch] = {}
-    for zone, item in sorted(reader.mapping("", variable, value).items()):
-        raw = reader.mapping("", f"{variable}.{zone}", {} if item is None else item)
-        reader.keys("", f"{variable}.{zone}", raw, ("id", "cidr"), ("id", "cidr"))
-        vswitches[zone] = model.VSwitch(
-            id=reader.text("", f"{variable}.{zone}.id", raw.get("id")) or "",
-            cidr=reader.network("", f"{variable}.{zone}.cidr", raw.get("cidr")),
-        )
-    return vswitches
 
 
 def _memberships(groups: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
@@ -416,7 +399,7 @@ def _host(
         class_is_assumed=class_is_assumed,
         labels=reader.strings(name, "node_labels", variables.get("node_labels")),
         annotations=reader.strings(name, "node_annotations", variables.get("node_annotations")),
-        taints=reader.taints(name, variables.get("node_taints")),
+        taints=reader.taints(name, "node_taints", variables.get("node_taints")),
         traits=model.NodeTraits(
             **{trait: reader.text(name, f"node_{trait}", variables.get(f"node_{trait}")) or "" for trait in _TRAITS}
         ),
@@ -434,6 +417,16 @@ def _host(
             "container_runtime_containerd_version",
             variables.get("container_runtime_containerd_version"),
             "2.3.7",
+        ),
+        runtime_checksums=frozenset(
+            reader.mapping(name, "container_runtime_sha256", variables.get("container_runtime_sha256"))
+        ),
+        runtime_profile=reader.text(name, "runtime_profile", variables.get("runtime_profile")) or "",
+        runc_version=reader.version(
+            name, "container_runtime_runc_version", variables.get("container_runtime_runc_version"), "1.4.3"
+        ),
+        vm=model.Vm(
+            **{entry: reader.text(name, f"ecs_{entry}", variables.get(f"ecs_{entry}") or None) or "" for entry in _VM}
         ),
     )
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import ERROR, did_you_mean, shown
-from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import did_you_mean, shown
+from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import ERROR, Finding
 
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)\Z")
+_AUTHORITY = re.compile(r"(?P<host>[^:/\s]+)(:(?P<port>\d{1,5}))?\Z")
 _ENDPOINT = re.compile(r"(?P<host>[^:/\s]+):(?P<port>\d{1,5})\Z")
 
 
@@ -162,6 +164,22 @@ class Reader:
         )
         return None
 
+    def authority(self, variable: str, value: Any) -> str:
+        """HOST or HOST:PORT; empty where there is none."""
+        if value is None:
+            return ""
+        match = _AUTHORITY.match(value) if isinstance(value, str) else None
+        if match and _is_host(match["host"]) and 0 < int(match["port"] or 1) < 65536:
+            return str(value)
+        self.report(
+            "ES021-not-an-api-address",
+            "",
+            variable,
+            f"{shown(value)} is neither HOST nor HOST:PORT.",
+            "Write the name or IPv4 address and maybe the port, without scheme and path.",
+        )
+        return ""
+
     def base_url(self, variable: str, value: Any, path_allowed: bool) -> str:
         if value is None:
             return ""
@@ -202,6 +220,38 @@ class Reader:
         )
         return None
 
+    def number(self, variable: str, value: Any, low: float, high: float) -> float | None:
+        if value is None:
+            return None
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high:
+            return float(value)
+        self.report(
+            "ES019-not-a-number",
+            "",
+            variable,
+            f"{shown(value)} is not a number from {low:g} to {high:g}.",
+            "Write such a number, without quotes.",
+        )
+        return None
+
+    def day(self, variable: str, value: Any) -> date | None:
+        """A day, which YAML may have made a date already."""
+        if value is None:
+            return None
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return date(value.year, value.month, value.day)
+        try:
+            return date.fromisoformat(value)
+        except (TypeError, ValueError):
+            self.report(
+                "ES020-not-a-date",
+                "",
+                variable,
+                f"{shown(value)} is not a day.",
+                "Write year, month and day, for instance 2027-01-31.",
+            )
+            return None
+
     def boolean(self, variable: str, value: Any) -> bool:
         if value is None or isinstance(value, bool):
             return bool(value)
@@ -224,6 +274,22 @@ class Reader:
         )
         return None
 
+    def texts(self, host: str, variable: str, value: Any) -> tuple[str, ...]:
+        """A list of non-empty strings."""
+        found = (
+            self.text(host, f"{variable}[{index}]", item)
+            for index, item in enumerate(self.sequence(host, variable, value))
+        )
+        return tuple(text for text in found if text is not None)
+
+    def networks(self, variable: str, value: Any) -> tuple[IPv4Network, ...]:
+        """A list of networks."""
+        found = (
+            self.network("", f"{variable}[{index}]", item)
+            for index, item in enumerate(self.sequence("", variable, value))
+        )
+        return tuple(network for network in found if network is not None)
+
     def strings(self, host: str, variable: str, value: Any) -> dict[str, str]:
         """A mapping of strings to strings, as labels and annotations are."""
         found: dict[str, str] = {}
@@ -241,10 +307,10 @@ class Reader:
             )
         return found
 
-    def taints(self, host: str, value: Any) -> tuple[model.Taint, ...]:
+    def taints(self, host: str, whole: str, value: Any) -> tuple[model.Taint, ...]:
         found: list[model.Taint] = []
-        for index, item in enumerate(self.sequence(host, "node_taints", value)):
-            variable = f"node_taints[{index}]"
+        for index, item in enumerate(self.sequence(host, whole, value)):
+            variable = f"{whole}[{index}]"
             if not isinstance(item, Mapping):
                 self.report(
                     "ES018-not-a-taint",

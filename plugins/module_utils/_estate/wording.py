@@ -11,9 +11,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-ERROR = "error"
-WARNING = "warning"
-
 _CREDENTIALS = re.compile(r"//[^/@]*@")
 _LONGEST_SHOWN = 80
 

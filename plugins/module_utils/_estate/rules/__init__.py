@@ -12,15 +12,18 @@ from __future__ import annotations
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import READING_CODES
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules import (
+    ack,
     addresses,
     cloud,
     cluster,
     fabric,
     membership,
     nodes,
+    profiles,
     ranges,
     sessions,
     site,
+    vm_pools,
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._registry import RULES, Rule
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
@@ -28,6 +31,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import 
 __all__ = [
     "RULES",
     "Rule",
+    "ack",
     "addresses",
     "check",
     "cloud",
@@ -35,9 +39,11 @@ __all__ = [
     "fabric",
     "membership",
     "nodes",
+    "profiles",
     "ranges",
     "sessions",
     "site",
+    "vm_pools",
     "why",
 ]
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import ERROR, WARNING
-from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
+from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import ERROR, WARNING, Finding
 
 __all__ = ["ERROR", "RULES", "WARNING", "Problem", "Rule", "rule"]
 

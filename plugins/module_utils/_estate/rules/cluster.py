@@ -23,12 +23,15 @@ _OLDEST = (1, 31)
 _NEWEST_TESTED = (1, 37)
 _KUBELET_MAY_LAG = 3
 _MOST_CONTROL_PLANES = 7
+_OLDEST_CONTAINERD = 2
 # The oldest patch release of each containerd minor that works, by Kubernetes minor (containerd RELEASES.md).
 CONTAINERD = {
     (1, 34): {(1, 7): 28, (2, 0): 6, (2, 1): 3},
     (1, 35): {(1, 7): 28, (2, 1): 5, (2, 2): 0},
     (1, 36): {(2, 2): 0, (2, 3): 0},
 }
+# From 1.0.0-rc94 on runc sets no limit of kernel memory.
+RUNC_WITHOUT_KERNEL_MEMORY = model.Version(1, 0, 0)
 
 
 @rule(
@@ -137,6 +140,41 @@ def containerd_does_not_fit(estate: model.Estate) -> Iterator[Problem]:
             f"containerd {containerd} does not work with Kubernetes {kubernetes}.",
             f"Use one of these or a later patch release of it: {wanted}.",
         )
+
+
+@rule(
+    "ES514-containerd-before-2",
+    ERROR,
+    "it does not read the configuration of version 3 that we write",
+    "containerd RELEASES.md: configuration version 3 came with 2.0",
+)
+def containerd_before_2(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        containerd = host.containerd_version
+        if containerd is not None and containerd.major < _OLDEST_CONTAINERD:
+            yield Problem(
+                host.name,
+                "container_runtime_containerd_version",
+                f"containerd {containerd} reads configurations of version 2 at most.",
+                "Use 2.0 or newer.",
+            )
+
+
+@rule(
+    "ES515-runc-limits-kernel-memory",
+    ERROR,
+    "on kernels before 4.0 with cgroup v1, control groups of pods that ended stay until no pod can start any more",
+    "Kubernetes issue 61937; runc 1.0.0-rc94",
+)
+def runc_limits_kernel_memory(estate: model.Estate) -> Iterator[Problem]:
+    for host in estate.nodes.values():
+        if host.runc_version is not None and host.runc_version < RUNC_WITHOUT_KERNEL_MEMORY:
+            yield Problem(
+                host.name,
+                "container_runtime_runc_version",
+                f"runc {host.runc_version} limits kernel memory, which leaks on old kernels.",
+                f"Use {RUNC_WITHOUT_KERNEL_MEMORY} or newer, or leave the variable out.",
+            )
 
 
 def _fitting(kubernetes: model.Version) -> dict[tuple[int, int], int]:

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import derive, model
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import derive, model, runtime
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules._registry import (
     ERROR,
     WARNING,
@@ -32,23 +33,57 @@ _DERIVED = (derive.EXTERNAL_LABEL, derive.WITHOUT_TERWAY_LABEL)
 _ADMINISTRATORS = "node-restriction.kubernetes.io"
 
 
+@dataclass(frozen=True)
+class _Written:
+    """The labels and taints that a person wrote for a node, or for the VMs of a pool.
+
+    ``labels_variable`` and ``taints_variable`` are where; ``implied`` are the taints that follow from other variables.
+    """
+
+    host: str
+    labels_variable: str
+    labels: Mapping[str, str]
+    taints_variable: str
+    taints: tuple[model.Taint, ...]
+    implied: tuple[model.Taint, ...] = ()
+
+    def label(self, key: str) -> str:
+        return f"{self.labels_variable}.{key}"
+
+    def taint(self, index: int) -> str:
+        return f"{self.taints_variable}[{index}]"
+
+
+def _written(estate: model.Estate) -> Iterator[_Written]:
+    for host in estate.nodes.values():
+        implied = derive.node_taints(estate, host)[len(host.taints) :]
+        yield _Written(host.name, "node_labels", host.labels, "node_taints", host.taints, implied)
+    yield from _of_pools(estate)
+
+
+def _of_pools(estate: model.Estate) -> Iterator[_Written]:
+    for pool in estate.vm_pools.values():
+        variable = f"estate_cloud_pools.{pool.name}"
+        yield _Written("", f"{variable}.labels", pool.labels, f"{variable}.taints", pool.taints)
+
+
 @rule("ES701-label-malformed", ERROR, "the API server refuses the whole change", _SYNTAX)
 def label_malformed(estate: model.Estate) -> Iterator[Problem]:
-    for host in estate.nodes.values():
-        for key, value in host.labels.items():
+    for written in _written(estate):
+        for key, value in written.labels.items():
             fault = _key_fault(key) or _value_fault(value)
             if fault:
-                yield Problem(host.name, f"node_labels.{key}", fault, "Correct the label.")
+                yield Problem(written.host, written.label(key), fault, "Correct the label.")
 
 
 @rule("ES702-label-owned-by-kubelet", ERROR, "the kubelet sets it back at its next start", _WELL_KNOWN)
 def label_owned_by_kubelet(estate: model.Estate) -> Iterator[Problem]:
-    for host in estate.nodes.values():
-        for key in host.labels:
+    for written in _written(estate):
+        for key in written.labels:
             if key in _KUBELET_OWNED:
                 yield Problem(
-                    host.name,
-                    f"node_labels.{key}",
+                    written.host,
+                    written.label(key),
                     "the kubelet sets this label itself.",
                     "Remove it, or use another name.",
                 )
@@ -61,28 +96,33 @@ def label_owned_by_kubelet(estate: model.Estate) -> Iterator[Problem]:
     "module node: ownership",
 )
 def label_is_ours(estate: model.Estate) -> Iterator[Problem]:
-    for host in estate.nodes.values():
-        for kind, keys in (("node_labels", host.labels), ("node_annotations", host.annotations)):
-            for key in keys:
-                if key.startswith(derive.OWN_PREFIX) or key in _DERIVED or key in derive.trait_labels(host):
-                    yield Problem(
-                        host.name,
-                        f"{kind}.{key}",
-                        "this collection derives it from rack, node_class, node_pool and their like, and groups.",
-                        "Remove it; set the variable it follows from.",
-                    )
+    written = [
+        (host.name, f"{kind}.{key}", key, derive.trait_labels(host))
+        for host in estate.nodes.values()
+        for kind, keys in (("node_labels", host.labels), ("node_annotations", host.annotations))
+        for key in keys
+    ]
+    written += [("", pool.label(key), key, {}) for pool in _of_pools(estate) for key in pool.labels]
+    for host_name, variable, key, traits in written:
+        if key.startswith((derive.OWN_PREFIX, runtime.LABEL_PREFIX)) or key in _DERIVED or key in traits:
+            yield Problem(
+                host_name,
+                variable,
+                "this collection derives it from rack, node_class, node_pool and their like, and groups.",
+                "Remove it; set the variable it follows from.",
+            )
 
 
 @rule(
     "ES704-label-kubelet-may-not-set", WARNING, "the node is Ready for a moment before the label is there", _RESTRICTION
 )
 def label_kubelet_may_not_set(estate: model.Estate) -> Iterator[Problem]:
-    for host in estate.nodes.values():
-        for key in host.labels:
+    for written in _written(estate):
+        for key in written.labels:
             if not kubelet_may_set(key) and not _is_under(key.rpartition("/")[0], _ADMINISTRATORS):
                 yield Problem(
-                    host.name,
-                    f"node_labels.{key}",
+                    written.host,
+                    written.label(key),
                     "the kubelet may not set labels under kubernetes.io and k8s.io itself; it follows after the join.",
                     "Use a prefix of your own where pods must not land before the label is there.",
                 )
@@ -125,22 +165,22 @@ def annotation_of_calico(estate: model.Estate) -> Iterator[Problem]:
 
 @rule("ES721-taint-malformed", ERROR, "the API server refuses the whole change", _SYNTAX)
 def taint_malformed(estate: model.Estate) -> Iterator[Problem]:
-    for host in estate.nodes.values():
-        for index, taint in enumerate(host.taints):
+    for written in _written(estate):
+        for index, taint in enumerate(written.taints):
             fault = _key_fault(taint.key) or _value_fault(taint.value)
             if fault:
-                yield Problem(host.name, f"node_taints[{index}]", fault, "Correct the taint.")
+                yield Problem(written.host, written.taint(index), fault, "Correct the taint.")
 
 
 @rule("ES722-taint-effect", ERROR, "there are three effects", "Kubernetes: Taints and Tolerations")
 def taint_effect(estate: model.Estate) -> Iterator[Problem]:
-    for host in estate.nodes.values():
-        for index, taint in enumerate(host.taints):
+    for written in _written(estate):
+        for index, taint in enumerate(written.taints):
             if taint.effect not in _EFFECTS:
                 guess = did_you_mean(taint.effect, _EFFECTS)
                 yield Problem(
-                    host.name,
-                    f"node_taints[{index}].effect",
+                    written.host,
+                    f"{written.taint(index)}.effect",
                     f"{taint.effect!r} is none of {', '.join(_EFFECTS)}.",
                     f"Did you mean {guess!r}?" if guess else "Choose one of them.",
                 )
@@ -148,14 +188,14 @@ def taint_effect(estate: model.Estate) -> Iterator[Problem]:
 
 @rule("ES723-taint-twice", ERROR, "the API server takes one taint of a key and effect", "Kubernetes: node validation")
 def taint_twice(estate: model.Estate) -> Iterator[Problem]:
-    for host in estate.nodes.values():
+    for written in _written(estate):
         seen: set[tuple[str, str]] = set()
-        for index, taint in enumerate(derive.node_taints(host)):
+        for index, taint in enumerate((*written.taints, *written.implied)):
             if (taint.key, taint.effect) in seen:
-                by_hand = index < len(host.taints)
+                by_hand = index < len(written.taints)
                 yield Problem(
-                    host.name,
-                    f"node_taints[{index}]" if by_hand else "node_dedicated",
+                    written.host,
+                    written.taint(index) if by_hand else "node_dedicated",
                     f"there is a taint {taint.key}:{taint.effect} already.",
                     "Keep one of them." if by_hand else "Take it out of node_taints; node_dedicated sets it.",
                 )
@@ -169,12 +209,12 @@ def taint_twice(estate: model.Estate) -> Iterator[Problem]:
     _WELL_KNOWN,
 )
 def taint_of_the_node_controller(estate: model.Estate) -> Iterator[Problem]:
-    for host in estate.nodes.values():
-        for index, taint in enumerate(host.taints):
+    for written in _written(estate):
+        for index, taint in enumerate(written.taints):
             if taint.key.startswith("node.kubernetes.io/") and taint.key != "node.kubernetes.io/out-of-service":
                 yield Problem(
-                    host.name,
-                    f"node_taints[{index}]",
+                    written.host,
+                    written.taint(index),
                     f"{taint.key} tells the state of a node.",
                     "Use a key of your own; to keep pods away for maintenance, drain the node.",
                 )
@@ -232,7 +272,7 @@ def pool_mixes_node_classes(estate: model.Estate) -> Iterator[Problem]:
 )
 def dedicated_by_half(estate: model.Estate) -> Iterator[Problem]:
     for host in estate.nodes.values():
-        taints = {taint.value for taint in derive.node_taints(host) if _keeps_away(taint)}
+        taints = {taint.value for taint in derive.node_taints(estate, host) if _keeps_away(taint)}
         label = {**host.labels, **derive.trait_labels(host)}.get(derive.DEDICATED)
         if (label is not None or taints) and taints != {label}:
             has = f"the label {derive.DEDICATED}={label}" if label is not None else "no such label"

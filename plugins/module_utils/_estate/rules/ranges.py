@@ -30,6 +30,8 @@ SPECIAL_RANGES = (
     (IPv4Network("224.0.0.0/4"), "is multicast"),
     (IPv4Network("240.0.0.0/4"), "is reserved"),
 )
+_VPC_CIDR = "estate_cloud.cidr"
+_SECONDARY_CIDRS = "estate_cloud.secondary_cidrs"
 _PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _SMALL_SERVICES_PREFIX = 24
 _SMALLEST_SERVICES_PREFIX = 28
@@ -51,17 +53,30 @@ def plan(estate: model.Estate) -> tuple[Range, ...]:
         found.append(Range("estate_networks.services", estate.networks.services))
     found += announced(estate)
     found += [Range(f"estate_racks.{r.name}.subnet", r.subnet) for r in estate.racks.values() if r.subnet is not None]
-    cloud = estate.cloud
-    if cloud is not None:
-        if cloud.cidr is not None:
-            found.append(Range("estate_cloud.cidr", cloud.cidr))
-        for kind, vswitches in (("node_vswitches", cloud.node_vswitches), ("pod_vswitches", cloud.pod_vswitches)):
-            found += [
-                Range(f"estate_cloud.{kind}.{zone}.cidr", vswitch.cidr)
-                for zone, vswitch in vswitches.items()
-                if vswitch.cidr is not None
-            ]
+    found += vpc(estate)
+    if estate.cloud is not None:
+        found += [
+            Range(f"{variable}.cidr", vswitch.cidr)
+            for variable, vswitch in vswitches(estate.cloud)
+            if vswitch.cidr is not None
+        ]
     return tuple(found)
+
+
+def vpc(estate: model.Estate) -> list[Range]:
+    """The ranges of the VPC itself."""
+    cloud = estate.cloud
+    if cloud is None:
+        return []
+    first = [Range(_VPC_CIDR, cloud.cidr)] if cloud.cidr is not None else []
+    return first + [Range(f"{_SECONDARY_CIDRS}[{index}]", cidr) for index, cidr in enumerate(cloud.secondary_cidrs)]
+
+
+def vswitches(cloud: model.Cloud) -> Iterator[tuple[str, model.VSwitch]]:
+    """Every vSwitch with the variable that describes it."""
+    for kind, by_zone in (("node_vswitches", cloud.node_vswitches), ("pod_vswitches", cloud.pod_vswitches)):
+        for zone, vswitch in by_zone.items():
+            yield f"estate_cloud.{kind}.{zone}", vswitch
 
 
 def announced(estate: model.Estate) -> list[Range]:
@@ -111,7 +126,11 @@ def _may_overlap(outer: Range, inner: Range) -> bool:
     if all(variable.startswith("estate_networks.reserved") for variable in both):
         return True
     # vSwitches are parts of the VPC; cloud.py holds them to it.
-    return "estate_cloud.cidr" in both and any("_vswitches." in variable for variable in both)
+    return any(_is_vpc(variable) for variable in both) and any("_vswitches." in variable for variable in both)
+
+
+def _is_vpc(variable: str) -> bool:
+    return variable == _VPC_CIDR or variable.startswith(_SECONDARY_CIDRS)
 
 
 @rule(
@@ -216,10 +235,10 @@ def services_too_large(estate: model.Estate) -> Iterator[Problem]:
 
 
 def holder(estate: model.Estate, text: str) -> Range | None:
-    """The pod or service range that holds the IPv4 literal ``text``; None for a name."""
+    """The range of pods or services that holds the IPv4 literal ``text``; None for a name."""
     try:
         address = IPv4Address(text)
     except ValueError:
         return None
-    inside = ("estate_networks.pods.", "estate_networks.services")
+    inside = ("estate_networks.pods.", "estate_networks.services", "estate_cloud.pod_vswitches.")
     return next((r for r in plan(estate) if r.variable.startswith(inside) and address in r.network), None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import model, rules
@@ -17,6 +18,17 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import 
 
 GONE = object()
 Edits = Mapping[tuple[str, ...], Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """``bad`` must give ``code`` for ``host`` and ``variable``; ``fine`` must not give it at all."""
+
+    code: str
+    bad: Edits
+    host: str = ""
+    variable: str = ""
+    fine: Edits = field(default_factory=dict)
 
 
 @dataclass
@@ -51,8 +63,20 @@ def good() -> Raw:
                 "region": "cn-shenzhen",
                 "vpc": "vpc-1",
                 "cidr": "172.20.0.0/16",
-                "node_vswitches": {"z1": {"id": "vsw-n1", "cidr": "172.20.16.0/24"}},
-                "pod_vswitches": {"z1": {"id": "vsw-p1", "cidr": "172.20.128.0/19"}},
+                "node_vswitches": {"cn-shenzhen-d": {"id": "vsw-n1", "cidr": "172.20.16.0/24"}},
+                "pod_vswitches": {"cn-shenzhen-d": {"id": "vsw-p1", "cidr": "172.20.128.0/19"}},
+                "security_groups": ["sg-1"],
+                "line": {"prefixes": ["10.20.0.0/15"], "limit_mbit": 200, "control_mbit": 10},
+            },
+            "estate_cloud_pools": {
+                "online": {
+                    "instance_types": ["ecs.g7.xlarge", "ecs.g6.xlarge"],
+                    "count": 2,
+                    "image": "m-1",
+                    "owner": "team-a",
+                    "purpose": "the shop",
+                    "expires": date(2027, 1, 31),
+                },
             },
         },
         hosts={

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import derive
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.rules import ranges
 
+from tests.unit.plugins.module_utils._estate.cloud_cases import online
 from tests.unit.plugins.module_utils._estate.samples import GONE, Edits, estate
 
 BACKENDS = ("10.20.1.11:6443", "10.20.1.12:6443", "10.20.2.11:6443")
@@ -149,12 +150,58 @@ def test_labels_of_a_bare_metal_node() -> None:
     }
 
 
+def test_hosts_with_lxcfs_are_labelled() -> None:
+    edits: Edits = {("groups", "lxcfs"): ["w1"]}
+    assert labels("w1", edits)["estate.hybridk8s.io/lxcfs"] == "true"
+    assert "estate.hybridk8s.io/lxcfs" not in labels("w2", edits)
+
+
 def test_labels_of_a_cloud_vm() -> None:
     assert labels("vm1", {("vm1", "node_labels"): {"topology.kubernetes.io/zone": "z1"}}) == {
         "alibabacloud.com/external": "true",
         "estate.hybridk8s.io/node-class": "cloud_vm",
         "topology.kubernetes.io/zone": "z1",
     }
+
+
+INSTANCE = {
+    ("vm1", "ecs_pool"): "online",
+    ("vm1", "ecs_region"): "cn-shenzhen",
+    ("vm1", "ecs_zone"): "cn-shenzhen-d",
+    ("vm1", "ecs_instance_type"): "ecs.g7.xlarge",
+    ("vm1", "ecs_provider_id"): "cn-shenzhen.i-1",
+}
+GPU = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
+
+
+def test_a_vm_of_a_pool_has_the_pools_labels_and_those_of_its_place() -> None:
+    assert labels(
+        "vm1", {**INSTANCE, **online(labels={"team": "shop", "tier": "1"}), ("vm1", "node_labels"): {"tier": "2"}}
+    ) == {
+        "alibabacloud.com/external": "true",
+        "estate.hybridk8s.io/node-class": "cloud_vm",
+        "estate.hybridk8s.io/pool": "online",
+        "node.kubernetes.io/instance-type": "ecs.g7.xlarge",
+        "team": "shop",
+        "tier": "2",
+        "topology.kubernetes.io/region": "cn-shenzhen",
+        "topology.kubernetes.io/zone": "cn-shenzhen-d",
+    }
+
+
+def test_a_vm_of_a_pool_has_the_pools_taints_but_for_those_that_it_has_itself() -> None:
+    mine = {**GPU, "value": "mine"}
+    batch = {"key": "batch", "value": "", "effect": "NoSchedule"}
+    both = estate({**INSTANCE, **online(taints=[GPU, batch]), ("vm1", "node_taints"): [mine]})
+    (state,) = derive.node_states(both, ["vm1"])
+    assert state["taints"] == [mine, batch]
+    (other,) = derive.node_states(both, ["w1"])
+    assert other["taints"] == []
+
+
+def test_a_vm_whose_pool_is_gone_from_the_inventory_is_a_node_like_any() -> None:
+    found = labels("vm1", {**INSTANCE, ("estate", "estate_cloud_pools"): GONE})
+    assert found["estate.hybridk8s.io/pool"] == "online"
 
 
 def test_the_users_zone_wins_over_the_rack() -> None:

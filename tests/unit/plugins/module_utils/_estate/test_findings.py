@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -22,17 +21,22 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse imp
     parse,
 )
 
-from tests.unit.plugins.module_utils._estate.samples import GONE, Edits, edited, judge
+from tests.unit.plugins.module_utils._estate.cloud_cases import CLOUD_CASES
+from tests.unit.plugins.module_utils._estate.profile_cases import ONLINE, PROFILE_CASES, PROFILES
+from tests.unit.plugins.module_utils._estate.samples import GONE, Case, Edits, edited, judge
 
 RACK1 = ("estate", "estate_racks", "r1")
 RACK2 = ("estate", "estate_racks", "r2")
 NETWORKS = ("estate", "estate_networks")
 BGP = ("estate", "estate_bgp")
 CLOUD = ("estate", "estate_cloud")
+ZONE = "cn-shenzhen-d"
 MIRROR = ("estate", "estate_mirror")
 ENDPOINT = ("estate", "estate_api_endpoint")
 VERSION = ("estate", "estate_kubernetes_version")
 CONTAINERD = "container_runtime_containerd_version"
+RUNC = "container_runtime_runc_version"
+LXCFS = "admission_policies_lxcfs"
 KUBELET = "kubernetes_node_version"
 CLUSTER_ID = "route_reflector_cluster_id"
 GPU = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
@@ -49,17 +53,6 @@ EIGHT_NODES = {
     ("w5", "ansible_host"): "10.20.2.25",
     ("groups", "workers"): ["w1", "w2", "w3", "w4", "w5", "vm1"],
 }
-
-
-@dataclass(frozen=True)
-class Case:
-    """``bad`` must give ``code`` for ``host`` and ``variable``; ``fine`` must not give it at all."""
-
-    code: str
-    bad: Edits
-    host: str = ""
-    variable: str = ""
-    fine: Edits = field(default_factory=dict)
 
 
 CASES = [
@@ -82,7 +75,12 @@ CASES = [
     Case("ES005-unknown-key", {(*BGP, "imports"): []}, "", "estate_bgp.imports"),
     Case("ES005-unknown-key", {(*MIRROR, "images"): "x"}, "", "estate_mirror.images"),
     Case("ES005-unknown-key", {(*CLOUD, "zone"): "x"}, "", "estate_cloud.zone"),
-    Case("ES005-unknown-key", {(*CLOUD, "node_vswitches", "z1", "ip"): 1}, "", "estate_cloud.node_vswitches.z1.ip"),
+    Case(
+        "ES005-unknown-key",
+        {(*CLOUD, "node_vswitches", ZONE, "ip"): 1},
+        "",
+        "estate_cloud.node_vswitches.cn-shenzhen-d.ip",
+    ),
     Case("ES005-unknown-key", {("w1", "node_taints"): [{**GPU, "efect": "x"}]}, "w1", "node_taints[0].efect"),
     Case("ES006-missing-key", {(*NETWORKS, "pods"): GONE}, "", "estate_networks.pods"),
     Case("ES006-missing-key", {(*NETWORKS, "services"): GONE}, "", "estate_networks.services"),
@@ -287,9 +285,9 @@ CASES = [
     Case("ES301-ranges-overlap", {(*CLOUD, "cidr"): "10.20.0.0/15"}, "", "estate_networks.pods.bare_metal"),
     Case(
         "ES301-ranges-overlap",
-        {(*CLOUD, "pod_vswitches", "z1", "cidr"): "172.20.16.128/25"},
+        {(*CLOUD, "pod_vswitches", ZONE, "cidr"): "172.20.16.128/25"},
         "",
-        "estate_cloud.pod_vswitches.z1.cidr",
+        "estate_cloud.pod_vswitches.cn-shenzhen-d.cidr",
     ),
     Case("ES302-special-range", {(*NETWORKS, "services"): "169.254.0.0/16"}, "", "estate_networks.services"),
     Case("ES302-special-range", {(*NETWORKS, "services"): "100.100.0.0/16"}, "", "estate_networks.services"),
@@ -626,6 +624,12 @@ CASES = [
         CONTAINERD,
         {VERSION: "1.34.0", ("w1", CONTAINERD): "2.1.3"},
     ),
+    Case("ES515-runc-limits-kernel-memory", {("w1", RUNC): "0.1.1"}, "w1", RUNC, {("w1", RUNC): "1.0.0"}),
+    # Admission policies.
+    Case(
+        "ES023-not-a-policy", {("cp1", LXCFS): {"mode": "on"}}, "", f"{LXCFS}.mode", {("cp1", LXCFS): {"mode": False}}
+    ),
+    Case("ES023-not-a-policy", {("cp1", LXCFS): "audit"}, "", LXCFS),
     # Mirror, endpoint, secrets.
     Case(
         "ES601-mirror-in-cluster-range",
@@ -785,29 +789,8 @@ CASES = [
         "node_gpu_model",
         {("w3", "node_gpu_model"): "h200"},
     ),
-    # The cloud.
-    Case("ES801-cloud-missing", {("estate", "estate_cloud"): GONE}, "", "estate_cloud"),
-    Case(
-        "ES802-vswitch-outside-vpc",
-        {(*CLOUD, "pod_vswitches", "z1", "cidr"): "172.21.0.0/19"},
-        "",
-        "estate_cloud.pod_vswitches.z1.cidr",
-    ),
-    Case("ES803-vpc-size", {(*CLOUD, "cidr"): "172.20.16.0/29"}, "", "estate_cloud.cidr"),
-    Case("ES804-vm-outside-vswitches", {("vm1", "ansible_host"): "172.20.17.11"}, "vm1", "ansible_host"),
-    Case(
-        "ES805-no-pod-vswitch",
-        {(*CLOUD, "node_vswitches", "z2"): {"id": "vsw-n2", "cidr": "172.20.17.0/24"}},
-        "",
-        "estate_cloud.pod_vswitches.z2",
-        {
-            (*CLOUD, "node_vswitches", "z2"): {"id": "vsw-n2", "cidr": "172.20.17.0/24"},
-            (*CLOUD, "pod_vswitches", "z2"): {"id": "vsw-p2", "cidr": "172.20.160.0/19"},
-        },
-    ),
-    Case(
-        "ES806-vswitch-twice", {(*CLOUD, "pod_vswitches", "z1", "id"): "vsw-n1"}, "", "estate_cloud.pod_vswitches.z1.id"
-    ),
+    *CLOUD_CASES,
+    *PROFILE_CASES,
 ]
 UNREADABLE = "ES001-unreadable-variable"
 
@@ -941,7 +924,7 @@ def test_no_finding_repeats_a_secret(edits: Edits) -> None:
         (*MIRROR, "downloads"),
         CLOUD,
         (*CLOUD, "node_vswitches"),
-        (*CLOUD, "node_vswitches", "z1"),
+        (*CLOUD, "node_vswitches", ZONE),
         ("w1", "ansible_host"),
         ("w1", "rack"),
         ("w1", "node_class"),
@@ -949,6 +932,14 @@ def test_no_finding_repeats_a_secret(edits: Edits) -> None:
         ("w1", "node_taints"),
         ("w1", CLUSTER_ID),
         ("w1", CONTAINERD),
+        PROFILES,
+        (*PROFILES, "online"),
+        *((*PROFILES, "online", key) for key in ONLINE),
+        *((*PROFILES, "online", "reserved", key) for key in ("system", "cpus", "memory")),
+        (*PROFILES, "online", "eviction", "hard"),
+        (*PROFILES, "online", "eviction", "soft_grace_seconds"),
+        ("w1", "runtime_profile"),
+        ("cp1", LXCFS),
     ],
     ids=".".join,
 )
