@@ -6,6 +6,7 @@ CACHE ?= $(or $(HYBRIDK8S_CACHE),$(HOME)/.cache/hybridk8s-estate)
 VENV_KEY := $(firstword $(shell sha256sum requirements/dev.lock))
 VENV := $(CACHE)/venv-$(VENV_KEY)
 FLOWS ?= default join reinit ha
+ALL_FLOWS := default host_views join runtime reinit interrupted ha remove bgp bgp_faults cloud cloud_faults cloud_line cloud_report cloud_secrets
 STAGES := lint unit build sanity components integration molecule
 export ANSIBLE_CONFIG := ansible.cfg
 export PATH := $(CURDIR)/.cache/venv/bin:$(PATH)
@@ -27,7 +28,7 @@ test: venv ## every test, the fast ones first
 test-all: export HYBRIDK8S_INTERRUPTIONS := 10
 test-all: export HYBRIDK8S_REINITS := 10
 test-all: export HYBRIDK8S_STORIES := 1000
-test-all: export FLOWS := default join reinit interrupted ha remove bgp bgp_faults
+test-all: export FLOWS := $(ALL_FLOWS)
 test-all: test ## as `make test`, and ten interrupted installations, and ten times a host out and in again
 
 lint: venv ## ruff, mypy, yamllint, ansible-lint, the changelog
@@ -49,10 +50,10 @@ integration: venv components ## the modules against a real API server
 	@python -m tests.lab.build --only kwok
 	@pytest tests/integration
 
-molecule: venv components ## the flows on the lab: FLOWS="default join reinit interrupted ha remove bgp bgp_faults"
+molecule: venv components ## flows on the lab, each a folder in molecule/: FLOWS="default join cloud"
 	@bash tests/flows/run.sh $(FLOWS)
 
-bench: venv components ## what runs, check, join, node operations and changes of BGP cost, into docs/benchmarks.md: PARTS="site check node join drain bgp bgp_scale"
+bench: venv components ## what runs, check, join, node operations, cloud VMs and changes of BGP cost, into docs/benchmarks.md: PARTS="site check node join drain cloud bgp bgp_scale"
 	@PYTHONPATH=.cache python -m tests.bench $(PARTS)
 
 clean: ## remove what the working tree's .cache holds; the cache outside the tree stays

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 _PYTEST_SUMMARY = re.compile(r"^=*\s*(?:\d+ \w+, )*\d+ \w+(?:, \d+ \w+)* in [\d.]+s")
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?)\b")
+_TELLING = re.compile(r"FAILED |ERROR |E  |fatal: |failed: |\[ERROR\]|CRITICAL|Traceback|make\[\d+\]: \*\*\*")
+_FOLLOWING = 3
+_KEPT = 24
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,19 @@ class Stage:
     seconds: float
     passed: int
     failed: int
+    complaints: list[str]
+
+
+def complaints(output: list[str]) -> list[str]:
+    """The first lines that tell why a target failed, each with the few after it; later ones follow from them."""
+    telling: list[str] = []
+    until = 0
+    for number, line in enumerate(output):
+        if _TELLING.match(line):
+            until = number + 1 + _FOLLOWING
+        if number < until and line.strip():
+            telling.append(line.rstrip()[:200])
+    return telling[:_KEPT]
 
 
 def count(output: list[str], status: int) -> tuple[int, int]:
@@ -55,7 +71,9 @@ def run(target: str) -> Stage:
         print(line, end="", flush=True)
         output.append(line)
     status = process.wait()
-    return Stage(target, status, time.monotonic() - started, *count(output, status))
+    return Stage(
+        target, status, time.monotonic() - started, *count(output, status), complaints(output) if status else []
+    )
 
 
 def main(targets: list[str]) -> int:
@@ -65,6 +83,10 @@ def main(targets: list[str]) -> int:
     for stage in stages:
         verdict = "FAILED" if stage.status else "ok"
         print(f"{stage.target:<12} {verdict:<7} {stage.seconds:7.0f} s  {stage.passed} passed, {stage.failed} failed")
+    # Whoever keeps only the end of a long output still learns what failed.
+    for stage in stages:
+        for line in stage.complaints:
+            print(f"{stage.target}: {line}")
     print(f"{sum(stage.passed for stage in stages)} passed, {sum(stage.failed for stage in stages)} failed")
     return int(any(stage.status for stage in stages))
 

@@ -21,7 +21,7 @@ from typing import Any
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 from ansible_collections.hybridk8s.estate.plugins.module_utils import _report
-from ansible_collections.hybridk8s.estate.plugins.plugin_utils._whole_file import as_json, write_text
+from ansible_collections.hybridk8s.estate.plugins.module_utils._whole_file import as_json, write_text
 
 COLLECTION = "hybridk8s.estate."
 INCLUDES = ("ansible.builtin.include_role", "ansible.builtin.include_tasks")

@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.picture import page
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.status import lines, status
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Topology, TopologyError, from_dict
-from ansible_collections.hybridk8s.estate.plugins.plugin_utils._whole_file import as_json, write_text
+from ansible_collections.hybridk8s.estate.plugins.module_utils._whole_file import as_json, write_text
 
 
 class ActionModule(ActionBase):

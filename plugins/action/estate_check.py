@@ -16,12 +16,12 @@ from ansible.utils.vars import load_extra_vars
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate import rules
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import Estate
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse import parse
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import ERROR, listed
-from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import listed
+from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import ERROR, Finding
+from ansible_collections.hybridk8s.estate.plugins.module_utils._whole_file import as_json, write_text
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils import _origin
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils._inventory import Inventory, read_inventory
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils._secrets import clear_secrets
-from ansible_collections.hybridk8s.estate.plugins.plugin_utils._whole_file import as_json, write_text
 
 _MOST_SHOWN = 100
 # What Ansible needs before it has facts of a host; secrets are left alone.

@@ -19,3 +19,15 @@ attributes:
   idempotent:
     description: When run twice in a row with the same arguments, the second run indicates no change.
 """
+
+    LOOKS = r"""
+attributes:
+  check_mode:
+    support: full
+    details: Changes nothing in any mode.
+  diff_mode:
+    support: none
+    details: Changes nothing.
+  idempotent:
+    support: full
+"""

@@ -12,15 +12,8 @@ description:
     forwards to all control planes.
   - Only the variables of the control planes are read.
 author: hybridk8s.estate authors (@hybridk8s)
-options:
-  _input:
-    description: Ansible's variable C(hostvars).
-    type: dict
-    required: true
-  groups:
-    description: Ansible's variable C(groups).
-    type: dict
-    required: true
+extends_documentation_fragment:
+  - hybridk8s.estate._inventory
 positional: groups
 """
 

@@ -12,15 +12,8 @@ description:
     O(hybridk8s.estate.bgp_topology#module:passwords). What P(hybridk8s.estate.bgp_topology#filter) gives names the
     keys only, so it may be printed; what this filter gives may not.
 author: hybridk8s.estate authors (@hybridk8s)
-options:
-  _input:
-    description: Ansible's variable C(hostvars).
-    type: dict
-    required: true
-  groups:
-    description: Ansible's variable C(groups).
-    type: dict
-    required: true
+extends_documentation_fragment:
+  - hybridk8s.estate._inventory
 positional: groups
 seealso:
   - module: hybridk8s.estate.bgp_topology

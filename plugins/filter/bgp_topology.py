@@ -15,15 +15,8 @@ description:
     their bare-metal nodes.
   - Every route reflector peers with every switch of its rack, every other bare-metal node with every reflector.
 author: hybridk8s.estate authors (@hybridk8s)
-options:
-  _input:
-    description: Ansible's variable C(hostvars).
-    type: dict
-    required: true
-  groups:
-    description: Ansible's variable C(groups).
-    type: dict
-    required: true
+extends_documentation_fragment:
+  - hybridk8s.estate._inventory
 positional: groups
 seealso:
   - module: hybridk8s.estate.bgp_topology
@@ -42,7 +35,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The topology; keys C(estate), C(as_number), C(speakers), C(sessions), C(pools), C(imports), C(services).
+  description: The topology; keys C(estate), C(as_number), C(speakers), C(sessions), C(pools), C(imports), C(services),
+    C(vpc).
   type: dict
 """
 

@@ -13,15 +13,9 @@ description:
     lands where it should not.
   - Only the variables of this host are read.
 author: hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._inventory
 options:
-  _input:
-    description: Ansible's variable C(hostvars).
-    type: dict
-    required: true
-  groups:
-    description: Ansible's variable C(groups).
-    type: dict
-    required: true
   name:
     description: The host.
     type: str
@@ -44,7 +38,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Keys C(name), C(ip), C(labels) and C(taints).
+  description: Keys C(name), C(ip), C(labels) and C(taints), and for a VM C(kubelet_args) with its provider id.
   type: dict
 """
 
@@ -63,7 +57,15 @@ def node_registration(hostvars: Mapping[str, Any], groups: Mapping[str, Sequence
         state = derive.node_states(estate, [name])[0]
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
-    return {"name": name, "ip": str(estate.hosts[name].address), "labels": state["labels"], "taints": state["taints"]}
+    host = estate.hosts[name]
+    arguments = {"kubelet_args": {"provider-id": host.vm.provider_id}} if host.vm.provider_id else {}
+    return {
+        "name": name,
+        "ip": str(host.address),
+        "labels": state["labels"],
+        "taints": state["taints"],
+        **arguments,
+    }
 
 
 class FilterModule:

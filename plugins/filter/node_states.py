@@ -18,17 +18,13 @@ description:
     C(estate.hybridk8s.io/pool), C(io-class), C(gpu-model) and C(cpu-model). C(node_dedicated) becomes the label
     C(dedicated) and the taint C(dedicated) with the effect V(NoSchedule), so that only pods that tolerate it come, and
     pods that select it go nowhere else.
+  - Each runtime beside runc of the host's runtime profile becomes a label C(runtime.hybridk8s.io/NAME=true), which the
+    RuntimeClass of that name selects.
   - Only the variables of the named hosts are read, so the cost follows the number of names.
 author: hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._inventory
 options:
-  _input:
-    description: Ansible's variable C(hostvars).
-    type: dict
-    required: true
-  groups:
-    description: Ansible's variable C(groups).
-    type: dict
-    required: true
   names:
     description: Hosts whose states are wanted; each is in C(control_plane) or C(workers).
     type: list

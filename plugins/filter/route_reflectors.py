@@ -12,15 +12,8 @@ description:
     C(estate_bgp.reflectors_per_rack) says. Control planes come last, then nodes of a failure domain (the label
     C(topology.kubernetes.io/zone)) that has one already, and then the order of the names decides.
 author: hybridk8s.estate authors (@hybridk8s)
-options:
-  _input:
-    description: Ansible's variable C(hostvars).
-    type: dict
-    required: true
-  groups:
-    description: Ansible's variable C(groups).
-    type: dict
-    required: true
+extends_documentation_fragment:
+  - hybridk8s.estate._inventory
 positional: groups
 seealso:
   - plugin: hybridk8s.estate.bgp_topology

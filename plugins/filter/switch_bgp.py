@@ -14,15 +14,9 @@ description:
   - Only the variables of switches and reflectors are read, unless C(estate_bgp.reflectors_per_rack) leaves the choice
     of reflectors to the collection.
 author: hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._inventory
 options:
-  _input:
-    description: Ansible's variable C(hostvars).
-    type: dict
-    required: true
-  groups:
-    description: Ansible's variable C(groups).
-    type: dict
-    required: true
   switch:
     description: Inventory name of the switch.
     type: str

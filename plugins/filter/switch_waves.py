@@ -15,16 +15,9 @@ description:
   - Never two switches of a rack are in one wave, nor more than half of all; the first wave is one switch.
   - Which switches have such sessions is read from C(switch_bgp_result), which the role C(switch_bgp) registers.
 author: hybridk8s.estate authors (@hybridk8s)
+extends_documentation_fragment:
+  - hybridk8s.estate._inventory
 positional: groups
-options:
-  _input:
-    description: Ansible's variable C(hostvars).
-    type: dict
-    required: true
-  groups:
-    description: Ansible's variable C(groups).
-    type: dict
-    required: true
 seealso:
   - module: hybridk8s.estate.frr_bgp
 """

@@ -33,6 +33,11 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
 LIBRARY = "/usr/local/lib/hybridk8s"
 RECORD = ".installed.json"
+DOWNLOAD_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "mirror": {"type": "str"},
+    "retries": {"type": "int", "default": 5},
+    "timeout": {"type": "int", "default": 30},
+}
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -46,20 +51,31 @@ def free_bytes(path: str) -> int:
     return status.f_bavail * status.f_frsize
 
 
+def no_pace(_size: int) -> None:
+    """As fast as it comes."""
+
+
 @dataclass(frozen=True)
 class Limits:
-    """How to fetch: how many at once, how many attempts in a row may bring nothing, and the seconds of each wait."""
+    """How to fetch: how many at once, how many attempts in a row may bring nothing, and the seconds of each wait.
+
+    ``pace`` is called with the size of each piece that came; the next one is read when it returns. What the kernel
+    takes in ahead of that is ``window`` bytes a connection; 0 leaves it to the kernel, which takes megabytes.
+    """
 
     parallel: int = 4
     retries: int = 5
     timeout: float = 30.0
     sleep: Callable[[float], None] = time.sleep
     free: Callable[[str], int] = free_bytes
+    pace: Callable[[int], None] = no_pace
+    window: int = 0
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where bytes come from, and the SHA-256 that they must have: a literal, or what is published at ``sha256_url``."""
+    """Where bytes come from, and the SHA-256 that they must have: a literal, or what is published at ``sha256_url``,
+    which may be their SHA-512 as well."""
 
     url: str
     sha256: str
@@ -130,7 +146,7 @@ class Record:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Record:
         """The record in a JSON object; what is malformed in it is as if it were not there."""
-        return cls(_objects(raw.get("sources")), _object(raw.get("archive")), _objects(raw.get("entries")))
+        return cls(objects(raw.get("sources")), _object(raw.get("archive")), objects(raw.get("entries")))
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON-ready mapping."""
@@ -189,7 +205,7 @@ def parse(options: Mapping[str, Any], machine: str) -> list[ArtifactWanted]:
     def wrong(variable: str, message: str, remedy: str) -> None:
         findings.append(problem("option", variable, message, remedy))
 
-    parser = _Parser(ARCHITECTURES.get(machine, machine), options.get("mirror") or "", wrong)
+    parser = _Parser(machine, ARCHITECTURES.get(machine, machine), options.get("mirror") or "", wrong)
     wanted = [parser.artifact(raw, f"artifacts[{i}]") for i, raw in enumerate(options["artifacts"])]
     _check_unique("artifacts", [artifact.name for artifact in wanted], wrong)
     _check_unique("artifacts", [path for artifact in wanted for path in artifact.links], wrong)
@@ -272,11 +288,7 @@ def plan(wanted: ArtifactWanted, facts: ArtifactFacts, in_use: Callable[[str], b
 
 def processes_run_from(host: Host, directory: str) -> bool:
     """Whether any process runs a program below ``directory``."""
-    try:
-        pids = [entry for entry in os.listdir(host.at("/proc")) if entry.isdigit()]
-    except OSError:
-        return False
-    for pid in pids:
+    for pid in filter(str.isdigit, host.entries("/proc")):
         try:
             if os.readlink(host.at(f"/proc/{pid}/exe")).startswith(f"{directory}/"):
                 return True
@@ -310,6 +322,7 @@ _Wrong = Callable[[str, str, str], None]
 
 @dataclass(frozen=True)
 class _Parser:
+    machine: str
     architecture: str
     mirror: str
     wrong: _Wrong
@@ -366,7 +379,7 @@ class _Parser:
     def url(self, raw: str, option: str) -> str:
         if raw and (urlsplit(raw).scheme not in ("http", "https") or not urlsplit(raw).netloc):
             self.wrong(option, f"'{raw}' is no http(s) URL.", "write it in full, such as https://dl.k8s.io/….")
-        return raw.replace("{arch}", self.architecture)
+        return raw.replace("{arch}", self.architecture).replace("{machine}", self.machine)
 
     def inside(self, path: str, option: str) -> None:
         if os.path.isabs(path) or os.path.normpath(path) != path or path.startswith(".."):
@@ -393,7 +406,8 @@ def _object(raw: Any) -> dict[str, Any]:
     return raw if isinstance(raw, dict) else {}
 
 
-def _objects(raw: Any) -> dict[str, dict[str, Any]]:
+def objects(raw: Any) -> dict[str, dict[str, Any]]:
+    """The objects in a JSON object, by their keys; what is none is left out."""
     return {key: value for key, value in _object(raw).items() if isinstance(value, dict)}
 
 
@@ -427,13 +441,10 @@ def _link(host: Host, path: str) -> str | None:
 
 def _versions(host: Host, wanted: ArtifactWanted) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The directories of other versions, the latest first, and what killed runs left beside them."""
-    try:
-        names = os.listdir(host.at(wanted.home))
-    except OSError:
-        return (), ()
+    names = host.entries(wanted.home)
     old = [f"{wanted.home}/{name}" for name in names if not name.startswith(".") and name != wanted.version]
-    left = sorted(f"{wanted.home}/{name}" for name in names if name.startswith("."))
-    return tuple(sorted(old, key=lambda path: (-_installed_at(host, path), path))), tuple(left)
+    left = tuple(f"{wanted.home}/{name}" for name in names if name.startswith("."))
+    return tuple(sorted(old, key=lambda path: -_installed_at(host, path))), left
 
 
 def _installed_at(host: Host, directory: str) -> float:

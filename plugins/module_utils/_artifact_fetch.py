@@ -14,6 +14,7 @@ import http.client
 import os
 import random
 import re
+import socket
 import ssl
 import threading
 import urllib.error
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any, Callable
 from urllib.parse import urlsplit
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._artifact import Limits
+from ansible_collections.hybridk8s.estate.plugins.module_utils._artifact import Limits, hash_file
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_base import HostError, problem
 
@@ -35,6 +36,8 @@ CHECKSUM_BYTES = 1 << 20
 SPARE_BYTES = 64 << 20
 LONGEST_PAUSE = 30.0
 RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+_CHECKSUM = re.compile(r"[0-9a-fA-F]{64}|[0-9a-fA-F]{128}")
+_SHA512_DIGITS = 128
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,8 @@ def fetch_all(downloads: Iterable[Download], directory: str, library: str, limit
     wanted = list(dict.fromkeys(downloads))
     os.makedirs(directory, mode=0o700, exist_ok=True)
     space = _Space((directory, library), limits.free)
-    opener = urllib.request.build_opener(
-        urllib.request.HTTPSHandler(context=ssl.create_default_context()), _SecureRedirects()
-    )
+    connections = (_Http(limits.window), _Https(limits.window, ssl.create_default_context()))
+    opener = urllib.request.build_opener(*connections, _SecureRedirects())
     fetcher = _Fetcher(directory, limits, space, opener, {})
     with ThreadPoolExecutor(max_workers=max(1, min(limits.parallel, len(wanted)))) as pool:
         outcomes = list(pool.map(fetcher.fetch, wanted))
@@ -94,13 +96,14 @@ def fetch_all(downloads: Iterable[Download], directory: str, library: str, limit
     return {download: outcome for download, outcome in zip(wanted, outcomes) if isinstance(outcome, Fetched)}
 
 
-def published_sha256(text: str, name: str) -> str:
-    """The checksum of the file ``name`` in a published list: one bare digest, or lines of digest and name.
+def published_checksum(text: str, name: str) -> str:
+    """The checksum of the file ``name`` in a published list: one bare digest, or lines of digest and name. It may be a
+    SHA-256 or a SHA-512.
 
     Raises ``ValueError`` when the list does not have it.
     """
     lines = [line.split() for line in text.splitlines() if line.strip()]
-    digests = [(line[0].lower(), line[1:]) for line in lines if re.fullmatch(r"[0-9a-fA-F]{64}", line[0])]
+    digests = [(line[0].lower(), line[1:]) for line in lines if _CHECKSUM.fullmatch(line[0])]
     if len(digests) == 1 and not digests[0][1]:
         return digests[0][0]
     for digest, rest in digests:
@@ -124,7 +127,8 @@ class _Space:
                 free = self._free(directory) - self._promised
                 if free < size + SPARE_BYTES:
                     raise _Refused(
-                        f"{size >> 20} MiB are needed and {max(free, 0) >> 20} MiB are free in {directory}",
+                        f"{size >> 20} MiB and {SPARE_BYTES >> 20} MiB to spare are needed,"
+                        f" and {max(free, 0) >> 20} MiB are free in {directory}",
                         "make room there and run again: what is complete is kept.",
                     )
             self._promised += size
@@ -132,6 +136,39 @@ class _Space:
     def release(self, size: int) -> None:
         with self._lock:
             self._promised -= size
+
+
+class _Http(urllib.request.HTTPHandler):
+    """Connections on which the kernel takes in no more than ``window`` bytes ahead."""
+
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self._connect = _narrowed(http.client.HTTPConnection, window)
+
+    def http_open(self, req: Any) -> Any:
+        return self.do_open(self._connect, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    """The same with TLS, its certificates verified."""
+
+    def __init__(self, window: int, context: ssl.SSLContext) -> None:
+        super().__init__(context=context)
+        self._connect = _narrowed(http.client.HTTPSConnection, window)
+        self._verifying = context
+
+    def https_open(self, req: Any) -> Any:
+        return self.do_open(self._connect, req, context=self._verifying)
+
+
+def _narrowed(kind: Any, window: int) -> Any:
+    class Narrowed(kind):  # type: ignore[misc]
+        def connect(self) -> None:
+            super().connect()
+            if window:
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+
+    return Narrowed
 
 
 class _SecureRedirects(urllib.request.HTTPRedirectHandler):
@@ -144,13 +181,14 @@ class _SecureRedirects(urllib.request.HTTPRedirectHandler):
 
 
 class _Partial:
-    """The bytes that have come so far, on disk, and their hash."""
+    """The bytes that have come so far, on disk, and their hash, of the kind that the wanted ``checksum`` has."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, checksum: str) -> None:
         self.path = path
+        self.kind = "SHA-512" if len(checksum) == _SHA512_DIGITS else "SHA-256"
         self._stream = open(path, "ab+")  # noqa: SIM115 - closed by the context
         self._stream.seek(0)
-        self._hasher = hashlib.sha256()
+        self._hasher = hashlib.new(self.kind.replace("-", ""))
         self.size = 0
         for chunk in iter(lambda: self._stream.read(1 << 20), b""):
             self._hasher.update(chunk)
@@ -164,7 +202,7 @@ class _Partial:
         self._stream.close()
 
     @property
-    def sha256(self) -> str:
+    def digest(self) -> str:
         return self._hasher.hexdigest()
 
     def add(self, chunk: bytes) -> None:
@@ -177,7 +215,7 @@ class _Partial:
 
     def restart(self) -> None:
         self._stream.truncate(0)
-        self._hasher = hashlib.sha256()
+        self._hasher = hashlib.new(self.kind.replace("-", ""))
         self.size = 0
         self.resumed = False
 
@@ -196,15 +234,15 @@ class _Fetcher:
 
     def fetch(self, download: Download) -> Fetched | Finding:
         try:
-            sha256 = download.sha256 or self._published(download)
+            checksum = download.sha256 or self._published(download)
             # Two downloads of the same bytes share one partial file.
             with (
-                self.locks.setdefault(sha256, threading.Lock()),
-                _Partial(os.path.join(self.directory, sha256)) as partial,
+                self.locks.setdefault(checksum, threading.Lock()),
+                _Partial(os.path.join(self.directory, checksum), checksum) as partial,
             ):
-                self._complete(download, sha256, partial)
+                self._complete(download, checksum, partial)
                 partial.sync()
-                return Fetched(partial.path, sha256)
+                return Fetched(partial.path, hash_file(partial.path) if len(checksum) == _SHA512_DIGITS else checksum)
         except _Refused as error:
             return problem("download", download.option, f"{download.url}: {error}.", error.remedy)
         except (OSError, ValueError) as error:
@@ -215,7 +253,7 @@ class _Fetcher:
     def _published(self, download: Download) -> str:
         try:
             text = self._retry(lambda: self._read_small(download.sha256_url), lambda: 0)
-            return published_sha256(text, download.name)
+            return published_checksum(text, download.name)
         except _Refused as error:
             raise _Refused(f"its checksum {download.sha256_url}: {error}", error.remedy) from error
         except ValueError as error:
@@ -227,16 +265,16 @@ class _Fetcher:
         with self._open(url, 0) as response:
             return str(_read(response, CHECKSUM_BYTES).decode(errors="replace"))
 
-    def _complete(self, download: Download, sha256: str, partial: _Partial) -> None:
-        while partial.sha256 != sha256:
-            self._retry(lambda: self._receive(download, partial, sha256), lambda: partial.size)
-            if partial.sha256 == sha256:
+    def _complete(self, download: Download, checksum: str, partial: _Partial) -> None:
+        while partial.digest != checksum:
+            self._retry(lambda: self._receive(download, partial, checksum), lambda: partial.size)
+            if partial.digest == checksum:
                 return
-            got, resumed = partial.sha256, partial.resumed
+            got, resumed = partial.digest, partial.resumed
             partial.restart()
             if not resumed:
                 raise _Refused(
-                    f"its bytes have the SHA-256 {got}, not {sha256}",
+                    f"its bytes have the {partial.kind} {got}, not {checksum}",
                     "correct the checksum if the file was published anew; otherwise the mirror, a proxy or the line is "
                     "not to be trusted.",
                 )
@@ -258,7 +296,7 @@ class _Fetcher:
                 pause = error.pause or 0.5 * 2 ** (failures - 1) * random.uniform(0.8, 1.2)
                 self.limits.sleep(min(pause, LONGEST_PAUSE))
 
-    def _receive(self, download: Download, partial: _Partial, sha256: str) -> None:
+    def _receive(self, download: Download, partial: _Partial, checksum: str) -> None:
         """One attempt: asks for what is missing and adds it to ``partial``."""
         with self._open(download.url, partial.size) as response:
             total = _total(response, partial)
@@ -273,9 +311,10 @@ class _Fetcher:
                     written = min(len(chunk), left)
                     left -= written
                     self.space.release(written)
+                    self.limits.pace(len(chunk))
             finally:
                 self.space.release(left)
-        if total is not None and partial.size < total and partial.sha256 != sha256:
+        if total is not None and partial.size < total and partial.digest != checksum:
             raise _Interrupted(f"the connection ended after {partial.size} of {total} bytes")
 
     def _open(self, url: str, start: int) -> Any:

@@ -296,11 +296,7 @@ def _prune(each: ArtifactPlan, host: Host) -> None:
 
 def _forget_partials(host: Host, fetched: Mapping[Source, Fetched]) -> None:
     done = {os.path.basename(each.path) for each in fetched.values()}
-    try:
-        names = os.listdir(host.at(PARTIAL))
-    except OSError:
-        return
-    for name in names:
+    for name in host.entries(PARTIAL):
         where = host.at(f"{PARTIAL}/{name}")
         if name in done or os.stat(where).st_mtime < time.time() - PARTIAL_SECONDS:
             os.unlink(where)

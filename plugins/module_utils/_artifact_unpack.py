@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Tar archives unpacked so that nothing leaves the directory; private to this collection.
+"""Tar and zip archives unpacked so that nothing leaves the directory; private to this collection.
 
 Imported only when there is something to unpack.
 """
@@ -12,16 +12,31 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
+import stat
 import tarfile
+import zipfile
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any, Callable
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._artifact import RECORD, describe
 
 
 class ArchiveError(Exception):
     """The archive is not what it should be, or is not to be unpacked."""
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One member of an archive of either kind; ``open`` gives None for what is no file."""
+
+    name: str
+    is_directory: bool
+    mode: int
+    link: str
+    open: Callable[[], IO[bytes] | None]
 
 
 def unpack(archive: str, directory: str, members: Sequence[str], strip: int) -> dict[str, dict[str, Any]]:
@@ -34,16 +49,16 @@ def unpack(archive: str, directory: str, members: Sequence[str], strip: int) -> 
     entries: dict[str, dict[str, Any]] = {}
     unmatched = set(members)
     try:
-        with tarfile.open(archive, "r:*") as opened:
-            for member in opened:
+        with _opened(archive) as found:
+            for member in found:
                 name = _plain(member.name)
                 matches = {pattern for pattern in members if fnmatch.fnmatchcase(name, pattern)}
                 unmatched -= matches
                 path = "/".join(name.split("/")[strip:])
-                if member.isdir() or not path or (members and not matches):
+                if member.is_directory or not path or (members and not matches):
                     continue
-                entries[path] = _extract(opened, member, directory, path)
-    except (tarfile.TarError, EOFError, KeyError, zlib.error, OSError) as error:
+                entries[path] = _extract(member, directory, path)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, KeyError, zlib.error, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ArchiveError(f"it cannot be unpacked: {error}") from error
@@ -54,6 +69,31 @@ def unpack(archive: str, directory: str, members: Sequence[str], strip: int) -> 
     return entries
 
 
+@contextmanager
+def _opened(archive: str) -> Iterator[Iterator[_Member]]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as zipped:
+            yield (_zip_member(zipped, info) for info in zipped.infolist())
+        return
+    with tarfile.open(archive, "r:*") as opened:
+        yield (_tar_member(opened, info) for info in opened)
+
+
+def _tar_member(opened: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
+    link = info.linkname if info.issym() else ""
+
+    def source() -> IO[bytes] | None:
+        return opened.extractfile(info) if info.isreg() or info.islnk() else None
+
+    return _Member(info.name, info.isdir(), info.mode, link, source)
+
+
+def _zip_member(zipped: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
+    mode = info.external_attr >> 16
+    link = zipped.read(info).decode() if stat.S_ISLNK(mode) else ""
+    return _Member(info.filename, info.is_dir(), mode, link, lambda: zipped.open(info))
+
+
 def _plain(name: str) -> str:
     parts = [part for part in name.split("/") if part != "."]
     if name.startswith("/") or ".." in parts:
@@ -61,20 +101,20 @@ def _plain(name: str) -> str:
     return "/".join(part for part in parts if part)
 
 
-def _extract(opened: tarfile.TarFile, member: tarfile.TarInfo, directory: str, path: str) -> dict[str, Any]:
+def _extract(member: _Member, directory: str, path: str) -> dict[str, Any]:
     if path == RECORD:
         raise ArchiveError(f"its member {path} has the name of the record")
     where = os.path.join(directory, path)
     _make_parents(directory, path)
     if os.path.lexists(where):
         os.unlink(where)
-    if member.issym():
-        inside = os.path.normpath(os.path.join(os.path.dirname(path), member.linkname))
-        if os.path.isabs(member.linkname) or inside.startswith(".."):
-            raise ArchiveError(f"its member {member.name} leads outside, to {member.linkname}")
-        os.symlink(member.linkname, where)
-        return {"target": member.linkname}
-    source = opened.extractfile(member) if member.isreg() or member.islnk() else None
+    if member.link:
+        inside = os.path.normpath(os.path.join(os.path.dirname(path), member.link))
+        if os.path.isabs(member.link) or inside.startswith(".."):
+            raise ArchiveError(f"its member {member.name} leads outside, to {member.link}")
+        os.symlink(member.link, where)
+        return {"target": member.link}
+    source = member.open()
     if source is None:
         raise ArchiveError(f"its member {member.name} is neither file, directory nor link")
     hasher = hashlib.sha256()

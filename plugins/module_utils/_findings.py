@@ -6,8 +6,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NoReturn, Protocol
+
+ERROR, WARNING = "error", "warning"
+
+
+class Module(Protocol):
+    """What :func:`conclude` uses of an AnsibleModule."""
+
+    def warn(self, warning: str) -> None: ...
+
+    def exit_json(self, **kwargs: Any) -> NoReturn: ...
+
+    def fail_json(self, msg: str, **kwargs: Any) -> NoReturn: ...
 
 
 @dataclass(frozen=True, order=True)
@@ -32,3 +45,15 @@ class Finding:
     def __str__(self) -> str:
         where = f"{self.host}: " if self.host else ""
         return f"[{self.code}] {where}{self.variable}: {self.message} Remedy: {self.remedy}"
+
+
+def conclude(module: Module, findings: Sequence[Finding], **outcome: Any) -> NoReturn:
+    """End a module: it fails with all errors at once, and warns of the rest. ``outcome`` may say that it changed."""
+    result = {"changed": False, "findings": [finding.as_dict() for finding in findings], **outcome}
+    for finding in findings:
+        if finding.severity != ERROR:
+            module.warn(str(finding))
+    errors = [str(finding) for finding in findings if finding.severity == ERROR]
+    if errors:
+        module.fail_json(msg="\n".join(errors), **result)
+    module.exit_json(**result)

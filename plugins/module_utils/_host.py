@@ -20,6 +20,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils import (
     _host_files,
     _host_kernel,
     _host_processor,
+    _host_requirements,
     _host_units,
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
@@ -79,13 +80,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done, or in check mode would be."""
+    """What was done, or in check mode would be. Where units were ``held``, nothing was."""
 
     steps: tuple[Step, ...]
     warnings: tuple[str, ...]
     skipped: tuple[str, ...]
     started: tuple[str, ...]
     restarted: tuple[str, ...]
+    held: tuple[str, ...] = ()
 
 
 def converge(wanted: Wanted, host: Host, check: bool = False) -> Outcome:
@@ -108,6 +110,8 @@ def _converge(wanted: Wanted, host: Host, check: bool) -> Outcome:
     facts = observe(wanted, wanted_files, host)
     plan = make_plan(wanted, wanted_files, facts, check)
     findings, warnings = _host_processor.judge(wanted.processor, facts.processors)
+    findings += _host_requirements.judge(host, wanted.requires)
+    findings += _host_requirements.judge_frozen(host, wanted.frozen, wanted_files)
     findings += plan.findings
     warnings += plan.warnings
     if any(change.wanted.validate for change in plan.files.changes):
@@ -116,6 +120,8 @@ def _converge(wanted: Wanted, host: Host, check: bool) -> Outcome:
         warnings += unsure
     if findings:
         raise HostError(findings)
+    if wanted.hold and not check and plan.units.targets("restart"):
+        return Outcome((), tuple(warnings), (), (), (), held=plan.units.targets("restart"))
     steps, skipped = plan.steps, plan.kernel.skipped
     if not check:
         run = _Run(wanted, host, facts, plan)
@@ -246,7 +252,8 @@ class _Run:
         awaited = [*names, *plan.await_active]
         if not awaited:
             return
-        up, findings = _host_units.wait_active(self.host, awaited, self.wanted.timeout, since)
+        settle = max((unit.settle for unit in self.wanted.units if unit.name in names), default=0.0)
+        up, findings = _host_units.wait_active(self.host, awaited, self.wanted.timeout, since, settle)
         self.applied += [step for step in plan.up if step.target in up]
         for name in up:
             if name in prints:

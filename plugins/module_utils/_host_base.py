@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import Finding
+from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import ERROR, Finding
 from ansible_collections.hybridk8s.estate.plugins.module_utils._lock import try_lock
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
@@ -109,6 +110,13 @@ class Host:
         """The text of a file; empty when it is not there."""
         return (self.read(path) or b"").decode(errors="replace")
 
+    def entries(self, path: str) -> list[str]:
+        """Sorted names in a directory; none when it is not there or cannot be read."""
+        try:
+            return sorted(os.listdir(self.at(path)))
+        except OSError:
+            return []
+
     def read_json(self, path: str) -> dict[str, Any]:
         """The object in a JSON file; empty when there is none or it does not hold one."""
         try:
@@ -153,7 +161,7 @@ class Host:
 
 def problem(code: str, variable: str, message: str, remedy: str) -> Finding:
     """A finding on the host itself, which stops the work before anything is touched."""
-    return Finding(code=code, severity="error", host="", variable=variable, message=message, remedy=remedy)
+    return Finding(code=code, severity=ERROR, host="", variable=variable, message=message, remedy=remedy)
 
 
 def unusable_host(error: OSError) -> Finding:
@@ -164,6 +172,12 @@ def unusable_host(error: OSError) -> Finding:
         f"{error.strerror or error}.",
         "run with become as root, and look for a full, read-only or failing file system.",
     )
+
+
+def kernel_version(release: str) -> tuple[int, ...]:
+    """The first three numbers of a kernel's release, such as 6.8.0-134-generic."""
+    numbers = [int(number) for number in re.findall(r"\d+", release.partition("-")[0])[:3]]
+    return tuple(numbers + [0] * (3 - len(numbers)))
 
 
 def digest(content: bytes) -> str:

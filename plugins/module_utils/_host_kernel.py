@@ -211,21 +211,14 @@ def _drop_in(path: str, name: str, option: str, lines: Sequence[str]) -> FileWan
 
 
 def _swap_units(host: Host, directory: str) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(host.at(directory)) if name.endswith(".swap"))
-    except OSError:
-        return []
+    return [name for name in host.entries(directory) if name.endswith(".swap")]
 
 
 def _enabled_own_swap_units(host: Host) -> list[FileWanted]:
     """A swap unit that a person wrote in /etc cannot be masked, so what starts it at boot goes instead."""
-    try:
-        directories = os.listdir(host.at(UNIT_DIRECTORY))
-    except OSError:
-        return []
     return [
         FileWanted(f"{UNIT_DIRECTORY}/{directory}/{unit}", "absent", "swap")
-        for directory in sorted(directories)
+        for directory in host.entries(UNIT_DIRECTORY)
         if directory.endswith((".wants", ".requires"))
         for unit in _swap_units(host, f"{UNIT_DIRECTORY}/{directory}")
     ]

@@ -18,10 +18,12 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_base import HostError, problem
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_files import BlockWanted, FileWanted
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_kernel import SysctlWanted
+from ansible_collections.hybridk8s.estate.plugins.module_utils._host_requirements import Frozen, Requirement
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_units import UNIT_NAME, UnitWanted
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _MODE = re.compile(r"0[0-7]{3,4}")
+_KERNEL = re.compile(r"[0-9]+(\.[0-9]+){1,2}")
 _MODULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _SYSCTL = re.compile(r"[a-z][A-Za-z0-9_.:/-]*[./][A-Za-z0-9_.:/-]*[A-Za-z0-9_:-]")
 
@@ -38,6 +40,9 @@ class Wanted:
     swap_off: bool = False
     units: tuple[UnitWanted, ...] = ()
     processor: str = ""
+    requires: tuple[Requirement, ...] = ()
+    frozen: tuple[Frozen, ...] = ()
+    hold: bool = False
     timeout: float = 120.0
 
 
@@ -60,6 +65,11 @@ def parse(options: Mapping[str, Any]) -> Wanted:
         swap_off=options.get("swap") == "off",
         units=tuple(_unit(raw, f"units[{i}]", wrong) for i, raw in enumerate(options.get("units") or ())),
         processor=options.get("processor") or "",
+        requires=tuple(
+            _requirement(raw, f"requires[{i}]", wrong) for i, raw in enumerate(options.get("requires") or ())
+        ),
+        frozen=tuple(_frozen(raw, f"frozen[{i}]", wrong) for i, raw in enumerate(options.get("frozen") or ())),
+        hold=bool(options.get("hold")),
         timeout=float(options.get("timeout") or 120),
     )
     _check_unique("files", [file.path for file in wanted.files], wrong)
@@ -137,7 +147,24 @@ def _unit(raw: Mapping[str, Any], option: str, wrong: _Wrong) -> UnitWanted:
         _check_path(path[:-1] if path.endswith("*") else path.rstrip("/"), f"{option}.watch", wrong, prefix=True)
     if watch and raw.get("state") == "stopped":
         wrong(f"{option}.watch", f"{raw['name']} shall be stopped, so it cannot be restarted.", "leave watch out.")
-    return UnitWanted(raw["name"], option, raw.get("enabled"), raw.get("state") or "unmanaged", watch)
+    settle = float(raw.get("settle") or 0)
+    return UnitWanted(raw["name"], option, raw.get("enabled"), raw.get("state") or "unmanaged", watch, settle)
+
+
+def _requirement(raw: Mapping[str, Any], option: str, wrong: _Wrong) -> Requirement:
+    if raw.get("path"):
+        _check_path(raw["path"], f"{option}.path", wrong)
+    if sum(bool(raw.get(kind)) for kind in ("kernel", "path", "cgroup")) != 1:
+        wrong(option, "it names not one thing that the host must have.", "give one of kernel, path and cgroup.")
+    if raw.get("kernel") and not _KERNEL.fullmatch(raw["kernel"]):
+        wrong(f"{option}.kernel", f"'{raw['kernel']}' is no version.", "write it like 4.14.77.")
+    return Requirement(option, raw["reason"], raw.get("kernel") or "", raw.get("path") or "", raw.get("cgroup") or 0)
+
+
+def _frozen(raw: Mapping[str, Any], option: str, wrong: _Wrong) -> Frozen:
+    for key in ("path", "while_exists"):
+        _check_path(raw[key], f"{option}.{key}", wrong)
+    return Frozen(option, raw["path"], tuple(raw["keys"]), raw["while_exists"], raw["remedy"])
 
 
 def _check_path(path: str, option: str, wrong: _Wrong, prefix: bool = False) -> None:

@@ -58,13 +58,15 @@ SETTLE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class UnitWanted:
-    """How one unit shall be; ``enabled`` None leaves it. ``watch``: files, directories, or prefixes ending in ``*``."""
+    """How one unit shall be; ``enabled`` None leaves it. ``watch``: files, directories, or prefixes ending in ``*``.
+    After a start it has to stay up for ``settle`` seconds before it counts as up."""
 
     name: str
     option: str
     enabled: bool | None = None
     state: str = "unmanaged"  # started, stopped, unmanaged
     watch: tuple[str, ...] = ()
+    settle: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -254,9 +256,11 @@ def systemctl(host: Host, action: str, units: Sequence[str], timeout: float) -> 
     ]
 
 
-def wait_active(host: Host, names: Sequence[str], timeout: float, since: float) -> tuple[list[str], list[Finding]]:
-    """Waits until the units are active and stay so. Returns those that are, and a finding for each other, with what
-    its journal says from the Unix time ``since`` on."""
+def wait_active(
+    host: Host, names: Sequence[str], timeout: float, since: float, settle: float = 0.0
+) -> tuple[list[str], list[Finding]]:
+    """Waits until the units are active and stay so, for ``settle`` seconds at least. Returns those that are, and a
+    finding for each other, with what its journal says from the Unix time ``since`` on."""
     deadline = time.monotonic() + timeout
     settled_at: float | None = None
     while True:
@@ -268,7 +272,7 @@ def wait_active(host: Host, names: Sequence[str], timeout: float, since: float) 
             break
         if not waiting:
             forked_only = any(fact.kind in ("simple", "exec", "idle") for fact in facts.values())
-            settled_at = settled_at or now + (SETTLE_SECONDS if forked_only else 0.0)
+            settled_at = settled_at or now + max(settle, SETTLE_SECONDS if forked_only else 0.0)
             if now >= settled_at:
                 return list(names), []
         time.sleep(0.1)
@@ -317,12 +321,7 @@ def _fact(properties: Mapping[str, str], booted: float) -> UnitFact:
 def _expand(host: Host, entry: str) -> list[str]:
     if entry.endswith("*"):
         directory, prefix = os.path.split(entry[:-1])
-        try:
-            names = sorted(
-                name for name in os.listdir(host.at(directory)) if name.startswith(prefix) and not is_temporary(name)
-            )
-        except OSError:
-            return [entry]
+        names = [name for name in host.entries(directory) if name.startswith(prefix) and not is_temporary(name)]
         return [path for name in names for path in _expand(host, os.path.join(directory, name))] or [entry]
     where = host.at(host.resolve(entry))
     if not os.path.isdir(where):

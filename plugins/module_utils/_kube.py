@@ -19,7 +19,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Callable, Generic, Protocol, TypeVar
+from typing import Any, Callable, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils import _kubeconfig
@@ -621,6 +621,15 @@ def parallel(
         return [attempt(item) for item in items]
     with ThreadPoolExecutor(max_workers=min(workers, len(items))) as pool:
         return list(pool.map(attempt, items))
+
+
+def all_parallel(work: Callable[[Item], Value], items: Sequence[Item]) -> list[tuple[Item, Value]]:
+    """The items of :func:`parallel`, each with its value. Raises the first KubeError when all are done."""
+    outcomes = parallel(work, items)
+    for outcome in outcomes:
+        if outcome.error:
+            raise outcome.error
+    return [(outcome.item, cast("Value", outcome.value)) for outcome in outcomes]
 
 
 def until_settled(attempt: Callable[[bool], Value], tries: int = 10) -> Value:

@@ -21,6 +21,7 @@ KUBEADM_API = "kubeadm.k8s.io/v1beta4"
 CONTAINERD_SOCKET = "unix:///run/containerd/containerd.sock"
 UNUSED_TOKEN_TTL = "1m0s"
 API_PORT = 6443
+LOCAL_BY_NAME, POD_INTERFACE_PREFIX = "InterfaceNamePrefix", "cali"
 
 Document = dict[str, Any]
 ArgValue = Union[str, Sequence[str]]
@@ -138,7 +139,15 @@ def init_documents(cluster: Cluster, node: Node) -> list[Document]:
         _cluster_configuration(cluster),
         merged({"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}, cluster.kubelet),
         merged(
-            {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "nftables"},
+            {
+                "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+                "kind": "KubeProxyConfiguration",
+                "mode": "nftables",
+                # Calico and Terway both name the pods' interfaces so, and no one range holds the pods of both: told by
+                # range, those of one side would reach services under their node's address.
+                "detectLocalMode": LOCAL_BY_NAME,
+                "detectLocal": {"interfaceNamePrefix": POD_INTERFACE_PREFIX},
+            },
             cluster.kube_proxy,
         ),
     ]

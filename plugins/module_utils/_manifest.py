@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
     OWN_PREFIX,
     Cluster,
     Object,
-    parallel,
+    all_parallel,
     segment,
 )
 
@@ -160,6 +161,8 @@ def _loader() -> Any:
 def select(documents: Sequence[Object], omit: Sequence[Mapping[str, Any]]) -> list[Object]:
     """The documents without those that an entry of ``omit`` (``kind`` and maybe ``name``, ``namespace``) names.
 
+    A name may be a pattern: nothing in Kubernetes has a name with ``*`` in it.
+
     Raises ManifestError for an entry that names none, because then an upstream manifest has changed under it.
     """
     for entry in omit:
@@ -215,7 +218,7 @@ def _matches(document: Object, entry: Mapping[str, Any]) -> bool:
     metadata = document["metadata"]
     return (
         document["kind"] == entry["kind"]
-        and entry.get("name") in (None, metadata["name"])
+        and (entry.get("name") is None or fnmatch.fnmatchcase(metadata["name"], entry["name"]))
         and entry.get("namespace") in (None, metadata.get("namespace", ""))
         and entry.get("api_version") in (None, document["apiVersion"])
     )
@@ -261,18 +264,16 @@ def declared(documents: Iterable[Object]) -> dict[tuple[str, str], Resource]:
 
 def discover(cluster: Cluster, api_versions: Iterable[str]) -> dict[tuple[str, str], Resource]:
     """How the kinds of these API versions are served; versions that are not served are left out."""
-    outcomes = parallel(lambda version: cluster.get(_root(version)), sorted(set(api_versions)))
     found: dict[tuple[str, str], Resource] = {}
-    for outcome in outcomes:
-        if outcome.error:
-            raise outcome.error
-        for entry in (outcome.value or {}).get("resources") or ():
+    for version, served in all_parallel(lambda version: cluster.get(group_path(version)), sorted(set(api_versions))):
+        for entry in (served or {}).get("resources") or ():
             if "/" not in entry["name"]:
-                found[(outcome.item, entry["kind"])] = Resource(entry["name"], entry["namespaced"])
+                found[(version, entry["kind"])] = Resource(entry["name"], entry["namespaced"])
     return found
 
 
-def _root(api_version: str) -> str:
+def group_path(api_version: str) -> str:
+    """The API path of a version."""
     return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
 
 
@@ -309,14 +310,14 @@ def path_of(named: Identity, resources: Resources) -> str | None:
     resource = resources.get((named.api_version, named.kind))
     if resource is None:
         return None
-    root = _root(named.api_version)
+    root = group_path(named.api_version)
     inner = f"/namespaces/{segment(named.namespace)}" if resource.namespaced else ""
     return f"{root}{inner}/{resource.plural}/{segment(named.name)}"
 
 
 def differs(live: Object, dry: Object) -> bool:
     """Whether an apply, of which ``dry`` is the dry run, would change ``live`` or the set of fields that are ours."""
-    return content(live) != content(dry) or _our_fields(live) != _our_fields(dry)
+    return content(live) != content(dry) or our_fields(live) != our_fields(dry)
 
 
 def content(document: Object) -> Object:
@@ -325,7 +326,8 @@ def content(document: Object) -> Object:
     return {**{key: value for key, value in document.items() if key != "status"}, "metadata": metadata}
 
 
-def _our_fields(document: Object) -> Any:
+def our_fields(document: Object) -> Any:
+    """The fields of a live object that are ours by server-side apply, in the API server's own form; None for none."""
     for entry in document["metadata"].get("managedFields") or ():
         if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"):
             return entry.get("fieldsV1")

@@ -18,6 +18,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
     Cluster,
     KubeError,
     Object,
+    all_parallel,
     parallel,
     segment,
 )
@@ -185,12 +186,10 @@ class Rollout:
         groups = (self.cluster.get("/apis") or {}).get("groups") or ()
         versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]
         found = []
-        for outcome in parallel(lambda v: self.cluster.get(f"/apis/{v}" if "/" in v else f"/api/{v}"), versions):
-            if outcome.error:
-                raise outcome.error
-            for entry in (outcome.value or {}).get("resources") or ():
+        for version, served in all_parallel(lambda version: self.cluster.get(_manifest.group_path(version)), versions):
+            for entry in (served or {}).get("resources") or ():
                 if "/" not in entry["name"] and {"list", "delete"} <= set(entry["verbs"]):
-                    found.append((outcome.item, entry["kind"], Resource(entry["name"], entry["namespaced"])))
+                    found.append((version, entry["kind"], Resource(entry["name"], entry["namespaced"])))
         return found
 
     def _lagging(self, document: Object) -> str:

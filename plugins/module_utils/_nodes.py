@@ -24,7 +24,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
     Cluster,
     KubeError,
     Object,
-    parallel,
+    all_parallel,
     segment,
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm import JOINING_TAINT
@@ -79,6 +79,7 @@ _PROTECTED = {
 _DNS_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 _NODE_NAME = re.compile(rf"{_DNS_NAME}\Z")
 _KEY = re.compile(rf"({_DNS_NAME}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?\Z")
+_OWNER = re.compile(r"[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?\Z")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?\Z")
 
 
@@ -103,7 +104,8 @@ class Taint:
 class NodeWish:
     """What a node should have; None leaves that part of the node, and our record of it, alone.
 
-    ``admit`` takes off the taint that a node has since it joined.
+    ``owner`` keeps a record of its own, and what other owners recorded is to it as what others made. ``admit`` takes
+    off the taint that a node has since it joined.
     """
 
     name: str
@@ -112,6 +114,12 @@ class NodeWish:
     taints: tuple[Taint, ...] | None = None
     schedulable: bool | None = None
     admit: bool = False
+    owner: str = ""
+
+    @property
+    def record_key(self) -> str:
+        """The annotation that has the record."""
+        return f"{OWNED}-by-{self.owner}" if self.owner else OWNED
 
 
 @dataclass(frozen=True)
@@ -149,9 +157,11 @@ class _Change:
         return sorted(key for key in {*self.before, *self.after} if self.before.get(key) != self.after.get(key))
 
 
-def wishes(entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[NodeWish, ...], tuple[str, ...]]:
+def wishes(entries: Sequence[Mapping[str, Any]], owner: str = "") -> tuple[tuple[NodeWish, ...], tuple[str, ...]]:
     """The wishes of a module's ``nodes`` option, and every problem with them; a wish is usable when there is none."""
     problems: list[str] = []
+    if owner and not _OWNER.match(owner):
+        problems.append(f"owner {owner!r} is not one word of up to 20 lower case letters, digits and -.")
     seen: set[str] = set()
     made: list[NodeWish] = []
     for entry in entries:
@@ -174,6 +184,7 @@ def wishes(entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[NodeWish, ...], 
                 taints,
                 entry.get("schedulable"),
                 bool(entry.get("admit")),
+                owner,
             )
         )
     return tuple(made), tuple(problems)
@@ -192,11 +203,7 @@ def read(cluster: Cluster, names: Collection[str] | None) -> dict[str, Object]:
 
         found: Iterable[Object | None] = cluster.list(NODES, page=_PAGE, keep=keep)
     else:
-        outcomes = parallel(lambda name: cluster.get(path_of(name)), sorted(names))
-        for outcome in outcomes:
-            if outcome.error:
-                raise outcome.error
-        found = [outcome.value for outcome in outcomes]
+        found = [node for _name, node in all_parallel(lambda name: cluster.get(path_of(name)), sorted(names))]
     return {node["metadata"]["name"]: node for node in found if node}
 
 
@@ -219,7 +226,8 @@ def plan(wish: NodeWish, live: Object, adopt: bool = False) -> NodePlan:
     labels = dict(metadata.get("labels") or {})
     annotations = dict(metadata.get("annotations") or {})
     raw_taints: list[Object] = list(live.get("spec", {}).get("taints") or ())
-    record, findings = _record_of(wish.name, annotations.get(OWNED))
+    key = wish.record_key
+    record, findings = _record_of(wish.name, annotations.get(key))
 
     label = _reconcile("label", wish.name, labels, wish.labels, record.labels, adopt)
     annotation = _reconcile("annotation", wish.name, annotations, wish.annotations, record.annotations, adopt)
@@ -234,7 +242,7 @@ def plan(wish: NodeWish, live: Object, adopt: bool = False) -> NodePlan:
     if wish.admit:
         taint.after.pop(JOINING, None)
     now_owned = _Record(label.owned, annotation.owned, taint.owned)
-    before_record, after_record = annotations.get(OWNED), now_owned.text()
+    before_record, after_record = annotations.get(key), now_owned.text()
 
     patch: Object = {}
     changes: Object = {}
@@ -243,7 +251,7 @@ def plan(wish: NodeWish, live: Object, adopt: bool = False) -> NodePlan:
     if annotation.touched or before_record != after_record:
         changes["annotations"] = {key: annotation.after.get(key) for key in annotation.touched}
         if before_record != after_record:
-            changes["annotations"][OWNED] = after_record
+            changes["annotations"][key] = after_record
     if taint.touched:
         patch["spec"] = {"taints": _merged_taints(raw_taints, taint)}
     if (taint.touched or before_record != after_record) and metadata.get("resourceVersion"):
@@ -271,6 +279,12 @@ def ready(node: Object) -> tuple[bool, str]:
             said = condition.get("message") or condition.get("reason") or "no message"
             return condition.get("status") == "True", "" if condition.get("status") == "True" else str(said)
     return False, "the kubelet has not reported yet"
+
+
+def is_silent(node: Object) -> bool:
+    """Whether the kubelet has said nothing for so long that the control plane calls Ready Unknown."""
+    conditions = node.get("status", {}).get("conditions") or ()
+    return any(entry["type"] == "Ready" and entry["status"] == "Unknown" for entry in conditions)
 
 
 def describe(name: str, node: Object | None) -> dict[str, Any]:

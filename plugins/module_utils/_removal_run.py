@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils import _removal as deciding
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.domains import batches
@@ -21,7 +20,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import (
     Cluster,
     Object,
-    Outcome,
+    all_parallel,
     parallel,
     segment,
     until_settled,
@@ -49,15 +48,15 @@ _SHOWN = 5
 # One request a name costs less than reading all leases of a large estate up to about this many names.
 _GET_UP_TO = 16
 
-Value = TypeVar("Value")
-
 
 @dataclass(frozen=True)
 class Rules:
-    """How nodes are removed: ``left`` are those whose hosts have left; ``timeout`` is for what is bound to a batch,
-    after which ``abandon`` goes on without it; ``max_fail`` nodes may fail before no further batch is begun."""
+    """How nodes are removed: ``left`` are those whose hosts have left; hosts have ``silence_timeout`` to fall silent;
+    ``timeout`` is for what is bound to a batch, after which ``abandon`` goes on without it; ``max_fail`` nodes may fail
+    before no further batch is begun."""
 
     left: frozenset[str] = frozenset()
+    silence_timeout: float = 0.0
     timeout: float = 300.0
     blocks_timeout: float = 300.0
     abandon: bool = False
@@ -89,7 +88,8 @@ class Nodes:
     _marked: set[str] = field(default_factory=set)
 
     def observe(self, names: Sequence[str]) -> dict[str, Removal]:
-        """What is to be done about each of these names. Raises KubeError."""
+        """What is to be done about each of these names, when their hosts are silent. Raises KubeError."""
+        self._await_silence(names)
         live = read(self.cluster, names)
         leases = self._leases(sorted(live))
         standings = {name: deciding.standing(node) for name, node in live.items()}
@@ -213,6 +213,13 @@ class Nodes:
             self.findings.append(finding)
             self.results[name] = replace(self.results[name], message=f"{finding.message} {finding.remedy}")
 
+    def _await_silence(self, names: Sequence[str]) -> None:
+        """The cluster takes note of a dead host a while after its death."""
+        names = [name for name in names if name not in self.rules.left]
+        deadline = self.clock() + self.rules.silence_timeout
+        while self.clock() < deadline and self._answering(names):
+            self.sleep(_POLL_SECONDS)
+
     def _answering(self, names: Sequence[str]) -> dict[str, str]:
         """Those of these nodes whose hosts answer now, and why they are taken for alive."""
         live = read(self.cluster, names)
@@ -282,8 +289,8 @@ class Nodes:
             return {
                 lease["metadata"]["name"]: lease for lease in self.cluster.list(LEASES, keep=_among(wanted)) if lease
             }
-        found = _values(parallel(lambda name: self.cluster.get(f"{LEASES}/{segment(name)}"), names))
-        return {name: lease for name, lease in found.items() if lease}
+        found = all_parallel(lambda name: self.cluster.get(f"{LEASES}/{segment(name)}"), names)
+        return {name: lease for name, lease in found if lease}
 
     def _pods(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         def held(pod: Object) -> str:
@@ -293,7 +300,7 @@ class Nodes:
             found = self.cluster.list(PODS, {"fieldSelector": f"spec.nodeName={name}"}, keep=held)
             return tuple(sorted(filter(None, found)))
 
-        return _values(parallel(on_node, names))
+        return dict(all_parallel(on_node, names))
 
     def _volumes(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
         return _by_node(
@@ -315,13 +322,6 @@ def _planned(made: Removal) -> Result:
 
 def _among(names: Collection[str]) -> Callable[[Object], Object | None]:
     return lambda item: item if item["metadata"]["name"] in names else None
-
-
-def _values(outcomes: Sequence[Outcome[str, Value]]) -> dict[str, Value]:
-    for outcome in outcomes:
-        if outcome.error:
-            raise outcome.error
-    return {outcome.item: outcome.value for outcome in outcomes}  # type: ignore[misc]
 
 
 def _by_node(pairs: Iterable[tuple[str, str]], names: Collection[str]) -> dict[str, tuple[str, ...]]:

@@ -16,7 +16,7 @@ VARIABLE = "__estate_report"
 
 CHANGED, UNCHANGED = "changed", "unchanged"
 FAILED, UNREACHABLE, NOT_STARTED, UNFINISHED = "failed", "unreachable", "not_started", "unfinished"
-DONE = frozenset({CHANGED, UNCHANGED, "admitted", "drained", "removed", "absent"})
+DONE = frozenset({CHANGED, UNCHANGED, "admitted", "drained", "removed", "absent", "created", "released", "kept"})
 """States of a host on which nothing remains to be done; every other one is trouble."""
 
 

@@ -21,6 +21,7 @@ author:
   - hybridk8s.estate authors (@hybridk8s)
 extends_documentation_fragment:
   - hybridk8s.estate._attributes
+  - hybridk8s.estate._downloads
 attributes:
   check_mode:
     support: full
@@ -56,7 +57,9 @@ options:
         default: []
         suboptions:
           url:
-            description: Where it is published. C({arch}) stands for the host's architecture as in Go, such as V(amd64).
+            description:
+              - Where it is published. C({arch}) stands for the host's architecture as in Go, such as V(amd64),
+                C({machine}) for the kernel's word for it, such as V(x86_64).
             type: str
             required: true
           sha256:
@@ -66,8 +69,8 @@ options:
             type: raw
           sha256_url:
             description:
-              - Where its SHA-256 is published, either a bare digest or lines of a digest and a file name. Looked up
-                when the file is fetched, then remembered.
+              - Where its SHA-256 is published, or its SHA-512, either a bare digest or lines of a digest and a file
+                name. Looked up when the file is fetched, then remembered.
             type: str
           dest:
             description: Its path inside the version's directory.
@@ -82,7 +85,7 @@ options:
         type: dict
         suboptions:
           url:
-            description: Where the tar archive is published, as O(artifacts[].files[].url).
+            description: Where the archive (tar or zip) is published, as O(artifacts[].files[].url).
             type: str
             required: true
           sha256:
@@ -109,22 +112,14 @@ options:
           - How many other versions to keep, the latest installed first. One that a process runs from always stays.
         type: int
         default: 1
-  mirror:
-    description:
-      - Base URL of a site's mirror. C(https://HOST/PATH) is fetched as C(MIRROR/HOST/PATH).
-    type: str
   parallel:
-    description: How many downloads run at once.
-    type: int
     default: 4
-  retries:
-    description: How many attempts in a row may bring nothing before a download fails.
-    type: int
-    default: 5
-  timeout:
-    description: Seconds to wait for an answer or for more bytes.
-    type: int
-    default: 30
+  root:
+    description:
+      - Directory below which all of it lies, as if it were the host's root. For tools of the controller, where one is
+        not root. Links would lead to where things lie without it, so there is no use for O(artifacts[].links) then.
+    type: path
+    default: /
 """
 
 EXAMPLES = r"""
@@ -181,7 +176,7 @@ switched:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hybridk8s.estate.plugins.module_utils._artifact import parse
+from ansible_collections.hybridk8s.estate.plugins.module_utils._artifact import DOWNLOAD_ARGUMENTS, parse
 from ansible_collections.hybridk8s.estate.plugins.module_utils._artifact_install import Limits, converge
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_base import Host, HostError
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import result
@@ -211,10 +206,9 @@ ARTIFACT_OPTIONS = {
 }
 ARGUMENT_SPEC = {
     "artifacts": {"type": "list", "elements": "dict", "required": True, "options": ARTIFACT_OPTIONS},
-    "mirror": {"type": "str"},
+    **DOWNLOAD_ARGUMENTS,
     "parallel": {"type": "int", "default": 4},
-    "retries": {"type": "int", "default": 5},
-    "timeout": {"type": "int", "default": 30},
+    "root": {"type": "path", "default": "/"},
 }
 
 
@@ -225,7 +219,7 @@ def main() -> None:
     try:
         outcome = converge(
             parse(options, os.uname().machine),
-            Host(),
+            Host(options["root"]),
             options["mirror"] or "",
             Limits(options["parallel"], options["retries"], float(options["timeout"])),
             check=module.check_mode,

@@ -28,14 +28,7 @@ options:
 extends_documentation_fragment:
   - hybridk8s.estate._cluster
   - hybridk8s.estate._attributes
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: none
-    details: It changes nothing.
-  idempotent:
-    support: full
+  - hybridk8s.estate._attributes.looks
 seealso:
   - module: hybridk8s.estate.bgp_topology
   - module: hybridk8s.estate.bgp_status

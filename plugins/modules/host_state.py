@@ -155,12 +155,68 @@ options:
         type: list
         elements: str
         default: []
+      settle:
+        description:
+          - Seconds that the unit has to stay up once it was started or restarted here, for one that ends well after it
+            began when it does not like what it finds.
+        type: int
+        default: 0
   processor:
     description:
       - The processor that the host must have, such as V(Xeon-8570). Each word of it must be in the name that
         C(/proc/cpuinfo) has, in any order and case. Nothing is touched on a host with another one.
       - Where the kernel names none, as on ARM, that is a warning.
     type: str
+  requires:
+    description: What the host must have. Nothing is touched on a host that lacks any of it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      reason:
+        description: What needs it.
+        type: str
+        required: true
+      kernel:
+        description: The oldest kernel that will do, such as V(4.14.77).
+        type: str
+      path:
+        description: A file or device that has to be there.
+        type: path
+      cgroup:
+        description: The version of the cgroup hierarchy.
+        type: int
+        choices: [2]
+  frozen:
+    description:
+      - Values in JSON files among O(files) that must not change for now. Nothing is touched on a host where one would.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The file.
+        type: path
+        required: true
+      keys:
+        description: The keys, of its outermost object. One that is missing is a value too.
+        type: list
+        elements: str
+        required: true
+      while_exists:
+        description: The path that makes them so, as long as it is there.
+        type: path
+        required: true
+      remedy:
+        description: What a person has to do, as a sentence.
+        type: str
+        required: true
+  hold:
+    description:
+      - Leave a host as it is where a unit that runs would have to be restarted, and say so in RV(held). A later call
+        without this does it. Not in check mode, which says all that would be done.
+    type: bool
+    default: false
   timeout:
     description: Seconds that units may take to start or stop.
     type: int
@@ -223,6 +279,11 @@ restarted:
   returned: success
   type: list
   elements: str
+held:
+  description: Units that would have to be restarted, where O(hold) left the host as it is.
+  returned: success
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -254,6 +315,19 @@ UNIT_OPTIONS = {
     "enabled": {"type": "bool"},
     "state": {"type": "str", "choices": ["started", "stopped", "unmanaged"], "default": "unmanaged"},
     "watch": {"type": "list", "elements": "str", "default": []},
+    "settle": {"type": "int", "default": 0},
+}
+REQUIREMENT_OPTIONS = {
+    "reason": {"type": "str", "required": True},
+    "kernel": {"type": "str"},
+    "path": {"type": "path"},
+    "cgroup": {"type": "int", "choices": [2]},
+}
+FROZEN_OPTIONS = {
+    "path": {"type": "path", "required": True},
+    "keys": {"type": "list", "elements": "str", "required": True, "no_log": False},
+    "while_exists": {"type": "path", "required": True},
+    "remedy": {"type": "str", "required": True},
 }
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
@@ -264,6 +338,9 @@ ARGUMENT_SPEC = {
     "swap": {"type": "str", "choices": ["off", "unmanaged"], "default": "unmanaged"},
     "units": {"type": "list", "elements": "dict", "default": [], "options": UNIT_OPTIONS},
     "processor": {"type": "str"},
+    "requires": {"type": "list", "elements": "dict", "default": [], "options": REQUIREMENT_OPTIONS},
+    "frozen": {"type": "list", "elements": "dict", "default": [], "options": FROZEN_OPTIONS},
+    "hold": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 120},
 }
 
@@ -292,6 +369,7 @@ def main() -> None:
             module._diff,
             started=list(outcome.started),
             restarted=list(outcome.restarted),
+            held=list(outcome.held),
             skipped_sysctls=list(outcome.skipped),
         )
     )

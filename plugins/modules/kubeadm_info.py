@@ -15,14 +15,7 @@ description:
 author: hybridk8s.estate authors (@hybridk8s)
 extends_documentation_fragment:
   - hybridk8s.estate._attributes
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: none
-    details: It changes nothing.
-  idempotent:
-    support: full
+  - hybridk8s.estate._attributes.looks
 options:
   node_name:
     description: Name of the node.

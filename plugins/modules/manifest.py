@@ -9,10 +9,10 @@ DOCUMENTATION = r"""
 module: manifest
 short_description: Apply Kubernetes documents, upstream ones patched structurally
 description:
-  - Applies documents that are given, or fetched at a pinned checksum, or both, with server-side apply as the field
-    manager C(hybridk8s.estate). Fields of other managers are taken over.
-  - Upstream manifests are not copied but patched, with O(omit) and O(overlays). An entry that fits no document is an
-    error, so that a patch never silently misses a new upstream version.
+  - Applies documents that are given, fetched at a pinned checksum, or rendered of a Helm chart, or all of these, with
+    server-side apply as the field manager C(hybridk8s.estate). Fields of other managers are taken over.
+  - Upstream manifests and charts are not copied but patched, with O(omit) and O(overlays). An entry that fits no
+    document is an error, so that a patch never silently misses a new upstream version.
   - What would change is found by a dry run that is compared with the live object. A second run changes nothing.
   - The order is namespaces, custom resource definitions (and until they are served), access rules, configuration, other
     kinds, workloads, webhooks; each group in parallel.
@@ -39,7 +39,7 @@ options:
   src:
     description:
       - More documents, as YAML, from an URL (V(http://), V(https://)) or a path on the host the module runs on.
-      - One of O(documents) and O(src) is required.
+      - One of O(documents), O(src) and O(chart) is required.
     type: str
   checksum:
     description: SHA-256 of O(src), in hexadecimal, maybe with V(sha256:) before it. Required when it is an URL.
@@ -47,6 +47,28 @@ options:
   mirror:
     description: Base URL of a mirror. V(https://HOST/PATH) is then fetched as C(<mirror>/HOST/PATH).
     type: str
+  chart:
+    description:
+      - A Helm chart whose documents are wanted. Helm only renders it, on the host the module runs on; it sees no
+        cluster and keeps no release.
+    type: dict
+    suboptions:
+      path:
+        description: Directory or archive of the chart.
+        type: path
+        required: true
+      release:
+        description: Name of the release, which charts put into names and labels.
+        type: str
+        required: true
+      values:
+        description: Values beside the chart's own.
+        type: dict
+        default: {}
+      helm:
+        description: The Helm program, a name or a path.
+        type: path
+        default: helm
   omit:
     description: Documents to leave out.
     type: list
@@ -58,7 +80,7 @@ options:
         type: str
         required: true
       name:
-        description: Its name; all of that kind when left out.
+        description: Its name, or a pattern such as V(*.crd.projectcalico.org); all of that kind when left out.
         type: str
       namespace:
         description: Its namespace; any when left out.
@@ -174,6 +196,7 @@ import hashlib
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.urls import open_url
 from ansible_collections.hybridk8s.estate.plugins.module_utils import _manifest
+from ansible_collections.hybridk8s.estate.plugins.module_utils._chart import Chart
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import CLUSTER_ARGUMENTS, KubeError, open_cluster
 from ansible_collections.hybridk8s.estate.plugins.module_utils._manifest_apply import Rollout
 from ansible_collections.hybridk8s.estate.plugins.module_utils._mirror import rewrite
@@ -186,6 +209,15 @@ ARGUMENTS = {
     "src": {"type": "str"},
     "checksum": {"type": "str"},
     "mirror": {"type": "str"},
+    "chart": {
+        "type": "dict",
+        "options": {
+            "path": {"type": "path", "required": True},
+            "release": {"type": "str", "required": True},
+            "values": {"type": "dict", "default": {}},
+            "helm": {"type": "path", "default": "helm"},
+        },
+    },
     "omit": {"type": "list", "elements": "dict", "default": [], "options": {**_NAMED, "name": {"type": "str"}}},
     "overlays": {
         "type": "list",
@@ -240,6 +272,7 @@ def read_source(params):
 def documents_of(params):
     """The documents that the options describe, patched and marked as ours."""
     documents = _manifest.parse(read_source(params), params["src"]) if params["src"] else []
+    documents += Chart(**params["chart"]).documents(params["namespace"]) if params["chart"] else []
     documents += _manifest.checked(params["documents"] or [], "documents")
     documents = _manifest.overlaid(_manifest.select(documents, params["omit"]), params["overlays"])
     documents = _manifest.checked(documents, "what the overlays made")
@@ -250,7 +283,7 @@ def main():
     module = AnsibleModule(
         argument_spec=ARGUMENTS,
         supports_check_mode=True,
-        required_one_of=[("documents", "src")],
+        required_one_of=[("documents", "src", "chart")],
         required_if=[("prune", True, ["set"])],
     )
     if _manifest.MISSING_YAML:

@@ -76,6 +76,13 @@ options:
           - No pod comes to a new node before it has what it should have.
         type: bool
         default: false
+  owner:
+    description:
+      - Whose labels, annotations and taints these are, one word. Each owner has a record of its own on a node, so that
+        two that set different keys do not remove each other's.
+      - Without it they are the inventory's.
+    type: str
+    default: ''
   adopt:
     description: Take over keys that others have set to another value, instead of reporting them.
     type: bool
@@ -239,6 +246,7 @@ ARGUMENTS = {
             "admit": {"type": "bool", "default": False},
         },
     },
+    "owner": {"type": "str", "default": ""},
     "adopt": {"type": "bool", "default": False},
     "missing": {"type": "str", "choices": ["report", "error"], "default": "report"},
     "wait_ready": {"type": "int", "default": 0},
@@ -365,7 +373,7 @@ def main():
         cluster = open_cluster(module)
     except KubeError as error:
         module.fail_json(msg=str(error))
-    wishes, problems = _nodes.wishes(module.params["nodes"])
+    wishes, problems = _nodes.wishes(module.params["nodes"], module.params["owner"])
     if problems:
         module.fail_json(msg="nodes: " + " ".join(problems), problems=list(problems))
     try:

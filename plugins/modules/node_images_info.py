@@ -16,15 +16,7 @@ author: hybridk8s.estate authors (@hybridk8s)
 extends_documentation_fragment:
   - hybridk8s.estate._cluster
   - hybridk8s.estate._attributes
-attributes:
-  check_mode:
-    support: full
-    details: Changes nothing in any mode.
-  diff_mode:
-    support: none
-    details: Changes nothing.
-  idempotent:
-    support: full
+  - hybridk8s.estate._attributes.looks
 options:
   nodes:
     description: The nodes; make them by P(hybridk8s.estate.node_states#filter).

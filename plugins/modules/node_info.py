@@ -14,15 +14,7 @@ author: hybridk8s.estate authors (@hybridk8s)
 extends_documentation_fragment:
   - hybridk8s.estate._cluster
   - hybridk8s.estate._attributes
-attributes:
-  check_mode:
-    support: full
-    details: Changes nothing in any mode.
-  diff_mode:
-    support: none
-    details: Changes nothing.
-  idempotent:
-    support: full
+  - hybridk8s.estate._attributes.looks
 options:
   names:
     description: Names of nodes. Without it all nodes are returned. A name without a node is returned as not existing.

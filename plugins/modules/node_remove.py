@@ -44,6 +44,10 @@ options:
     type: list
     elements: str
     default: []
+  silence_timeout:
+    description: Seconds that hosts get to fall silent, of which somebody knows already that they are dead.
+    type: int
+    default: 0
   timeout:
     description: Seconds that the pods and volumes of a batch get to be let go.
     type: int
@@ -146,6 +150,7 @@ ARGUMENTS = {
     **BATCH_ARGUMENTS,
     "names": {"type": "list", "elements": "str", "required": True},
     "left": {"type": "list", "elements": "str", "default": []},
+    "silence_timeout": {"type": "int", "default": 0},
     "timeout": {"type": "int", "default": 300},
     "abandon": {"type": "bool", "default": False},
     "blocks_timeout": {"type": "int", "default": 300},
@@ -158,6 +163,7 @@ def rules_of(params):
     count = len(set(params["names"]))
     return Rules(
         left=frozenset(params["left"]),
+        silence_timeout=params["silence_timeout"],
         timeout=params["timeout"],
         blocks_timeout=params["blocks_timeout"],
         abandon=params["abandon"],

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from ansible.errors import AnsibleError, AnsibleFilterError
+from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import EncryptedString, VaultSecretsContext
 from ansible.template import Templar
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import (
@@ -29,7 +30,8 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.parse imp
     Unreadable,
     parse,
 )
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import ERROR, listed
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import listed
+from ansible_collections.hybridk8s.estate.plugins.module_utils._findings import ERROR
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils import _origin
 from ansible_collections.hybridk8s.estate.plugins.plugin_utils._secrets import is_secret_name
 
@@ -145,7 +147,9 @@ def _needs_rendering(value: Any) -> bool:
 
 
 def _render(variables: Mapping[str, Any], value: Any, hostvars: Mapping[str, Any]) -> Any:
-    return Templar(loader=None, variables={**variables, "hostvars": hostvars}).template(value)
+    # Lookups that read files ask the loader where the playbook lies.
+    loader = getattr(hostvars, "_loader", None) or DataLoader()
+    return Templar(loader=loader, variables={**variables, "hostvars": hostvars}).template(value)
 
 
 def _has_vault_password() -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from tests.bench import bgp, bgp_scale, check, drain, join, node, site
+from tests.bench import bgp, bgp_scale, check, cloud, drain, join, node, site
 from tests.flows import drive
 
 INTRODUCTION = """# Benchmarks
@@ -68,6 +68,11 @@ def _drain() -> Part:
     return Part("\n".join(drain.sections(drain.measured())))
 
 
+def _cloud() -> Part:
+    found = cloud.measured()
+    return Part("\n".join(cloud.sections(found)), found.good)
+
+
 def _bgp() -> Part:
     rows = bgp.measured()
     return Part("\n".join(bgp.sections(rows)), all(row.whole for row in rows))
@@ -84,6 +89,7 @@ PARTS: dict[str, Callable[[], Part]] = {
     "node": _node,
     "join": _join,
     "drain": _drain,
+    "cloud": _cloud,
     "bgp": _bgp,
     "bgp_scale": _bgp_scale,
 }

@@ -17,7 +17,7 @@ import yaml
 from tests.bench.meter import Usage
 from tests.flows import drive
 from tests.integration.audit import Event
-from tests.integration.control_plane import ControlPlane
+from tests.integration.control_plane import ControlPlane, private_file
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,7 @@ def play_cost(
     """Run a play of these tasks on localhost; `collections` is a further place to find some. See `cost_of`."""
     play, given = directory / "play.yml", directory / "variables.json"
     play.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": list(tasks)}]))
-    given.touch(mode=0o600)
-    given.write_text(json.dumps({**variables, "ansible_python_interpreter": sys.executable}))
+    private_file(given, {**variables, "ansible_python_interpreter": sys.executable})
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     if collections:
         environment["ANSIBLE_COLLECTIONS_PATH"] = str(collections)

@@ -35,7 +35,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Clus
 from tests.bench.api import ApiCost, cost_of
 from tests.bench.markdown import table
 from tests.flows import drive
-from tests.integration.control_plane import ControlPlane, die_with_parent
+from tests.integration.control_plane import ControlPlane, die_with_parent, private_file
 from tests.integration.frr_fabric import Fabric, Router
 from tests.integration.module_process import OURS, prepare
 from tests.lab.build import ensure_component
@@ -107,9 +107,7 @@ def measured() -> Measurement:
     topology = topology_of(sample)
     with tempfile.TemporaryDirectory() as work, ControlPlane(Path(work, "api"), audit=True) as plane:
         directory = Path(work)
-        kubeconfig = directory / "admin.conf"
-        kubeconfig.touch(mode=0o600)
-        kubeconfig.write_text(json.dumps(plane.kubeconfig))
+        kubeconfig = private_file(directory / "admin.conf", plane.kubeconfig)
         common = {"kubeconfig": str(kubeconfig), "topology": as_dict(topology)}
         api = connect(plane.kubeconfig)
         _add_calico(api)

@@ -6,7 +6,6 @@ the budgets allow then decides how long a drain takes, and not how fast this mac
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 import tempfile
@@ -20,7 +19,7 @@ from typing import Any
 from tests.bench.api import ApiCost, cost_of, play_cost
 from tests.bench.markdown import table
 from tests.bench.peers import collections_path, kubectl
-from tests.integration.control_plane import WORKLOAD_CONTROLLERS, ControlPlane
+from tests.integration.control_plane import WORKLOAD_CONTROLLERS, ControlPlane, private_file
 from tests.integration.kwok import DELETE_DELAY
 from tests.integration.kwok_estate import KwokEstate, even_workloads
 from tests.integration.module_process import OURS, prepare
@@ -121,9 +120,7 @@ class _Racks:
         self.estate = KwokEstate(plane)
         self._plane = plane
         self._directory = directory
-        self._kubeconfig = directory / "admin.conf"
-        self._kubeconfig.touch(mode=0o600)
-        self._kubeconfig.write_text(json.dumps(plane.kubeconfig))
+        self._kubeconfig = private_file(directory / "admin.conf", plane.kubeconfig)
         self._full: list[list[str]] = []
 
     def fill(self) -> None:

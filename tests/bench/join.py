@@ -6,7 +6,6 @@ tasks of the role kubernetes_node that talk to the API, and the role nodes.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kubeadm import J
 from tests.bench import generate_inventory
 from tests.bench.api import ApiCost, cost_of
 from tests.bench.markdown import table
-from tests.integration.control_plane import WORKLOAD_CONTROLLERS, ControlPlane
+from tests.integration.control_plane import WORKLOAD_CONTROLLERS, ControlPlane, private_file
 from tests.integration.kwok_estate import KwokEstate, Workload
 
 SIZES = (10, 100, 1000)
@@ -54,9 +53,7 @@ def measured() -> list[Row]:
     ):
         estate = KwokEstate(plane)
         estate.add(Workload("network", kind="DaemonSet"))
-        kubeconfig = Path(work, "admin.conf")
-        kubeconfig.touch(mode=0o600)
-        kubeconfig.write_text(json.dumps(plane.kubeconfig))
+        kubeconfig = private_file(Path(work, "admin.conf"), plane.kubeconfig)
         for nodes in SIZES:
             for newcomers in NEWCOMERS:
                 inventory = Path(work, f"inventory-{nodes}-{newcomers}")

@@ -5,7 +5,6 @@ The nodes are objects of the size that kubelets make, on a real API server, whic
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 from tests.bench.api import ApiCost, cost_of, play_cost
 from tests.bench.markdown import table
 from tests.bench.peers import collections_path, kubectl
-from tests.integration.control_plane import ControlPlane
+from tests.integration.control_plane import ControlPlane, private_file
 from tests.integration.kwok_estate import KwokEstate
 from tests.integration.module_process import OURS, prepare
 
@@ -59,9 +58,7 @@ def measured() -> Measurement:
     with tempfile.TemporaryDirectory() as work, ControlPlane(Path(work), audit=True) as plane:
         names = KwokEstate(plane).add_nodes(NODES, images=IMAGES)
         directory = Path(work)
-        kubeconfig = directory / "admin.conf"
-        kubeconfig.touch(mode=0o600)
-        kubeconfig.write_text(json.dumps(plane.kubeconfig))
+        kubeconfig = private_file(directory / "admin.conf", plane.kubeconfig)
         return Measurement(
             ours=_twice(lambda: _play(plane, directory, str(kubeconfig), names)),
             module=_twice(lambda: _module(plane, directory, str(kubeconfig), names)),

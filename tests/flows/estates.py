@@ -70,6 +70,72 @@ def rack(name: str, **changes: Any) -> Edit:
     return edit
 
 
+def bgp(**changes: Any) -> Edit:
+    """Keys of ``estate_bgp`` are other ones."""
+
+    def edit(files: Files) -> None:
+        files.variables["estate_bgp"].update(changes)
+
+    return edit
+
+
+def pool(name: str, **changes: Any) -> Edit:
+    """Keys of a pool of cloud VMs are other ones."""
+
+    def edit(files: Files) -> None:
+        files.variables["estate_cloud_pools"][name].update(changes)
+
+    return edit
+
+
+def cloud_settings(**changes: Any) -> Edit:
+    """Keys of ``estate_cloud`` are other ones."""
+
+    def edit(files: Files) -> None:
+        files.variables["estate_cloud"].update(changes)
+
+    return edit
+
+
+def line(**changes: Any) -> Edit:
+    """Keys of the dedicated line are other ones; those that are None are not there."""
+
+    def edit(files: Files) -> None:
+        described = {**files.variables["estate_cloud"]["line"], **changes}
+        files.variables["estate_cloud"]["line"] = {key: value for key, value in described.items() if value is not None}
+
+    return edit
+
+
+def profiles(described: Mapping[str, Mapping[str, Any]], of_workers: Mapping[str, str]) -> Edit:
+    """There are these runtime profiles, and workers have them."""
+
+    def edit(files: Files) -> None:
+        files.variables["estate_runtime_profiles"] = {name: dict(body) for name, body in described.items()}
+        workers = files.groups["kubernetes"]["children"]["workers"]["hosts"]
+        for host, profile in of_workers.items():
+            workers[host] = {**(workers[host] or {}), "runtime_profile": profile}
+
+    return edit
+
+
+def of_vms(**variables: Any) -> Edit:
+    """Variables of all cloud VMs."""
+
+    def edit(files: Files) -> None:
+        files.groups.setdefault("cloud_vms", {}).setdefault("vars", {}).update(variables)
+
+    return edit
+
+
+def looked_up(secret: str, directory: Path = _MADE) -> str:
+    """A secret as an inventory may have it: not in clear, but where it lies."""
+    file = directory / f"{secret}.secret"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(secret)
+    return f"{{{{ lookup('ansible.builtin.file', '{file}') }}}}"
+
+
 def mesh(files: Files) -> None:
     """Neither reflectors nor switches: every node speaks with every other."""
     for group in ("route_reflectors", "switches"):

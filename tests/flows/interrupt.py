@@ -90,14 +90,14 @@ def run_until(
     """
     running = _Running(point, name, arguments, estate)
     reached = running.reach(timeout)
-    _kill_with_descendants(running.process.pid)
+    kill_with_descendants(running.process.pid)
     output = running.finish(timeout)
     if not reached:
         raise DriveError(f"{name} was not interrupted {point}: exit {running.process.returncode}\n{output}")
     return output
 
 
-def _kill_with_descendants(pid: int) -> None:
+def kill_with_descendants(pid: int) -> None:
     """Ansible's workers, and the modules that they run on the controller, are in sessions of their own."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
@@ -119,13 +119,18 @@ def _descendants(pid: int) -> list[int]:
 
 
 def run_through(
-    point: KillPoint, act: Callable[[], object], name: str, *arguments: str, timeout: float = 1800
+    point: KillPoint,
+    act: Callable[[], object],
+    name: str,
+    *arguments: str,
+    estate: Path | None = None,
+    timeout: float = 1800,
 ) -> tuple[int, str]:
     """Run a playbook to its end, and do something at the point; its exit status and output.
 
     Raises DriveError when the playbook ended before.
     """
-    running = _Running(point, name, arguments)
+    running = _Running(point, name, arguments, estate)
     if not running.reach(timeout):
         raise DriveError(f"{name} ended before {point}\n{running.finish(timeout)}")
     act()
@@ -167,8 +172,10 @@ class _Running:
         """Wait for the point; False when the playbook ends before, or the time."""
         deadline = time.monotonic() + timeout
         while self.process.poll() is None and not self._reached.wait(0.1) and time.monotonic() < deadline:
-            if isinstance(self._point, Sight) and self._point.seen():
-                self._reached.set()
+            # A host that does not answer shows nothing yet.
+            with suppress(DriveError):
+                if isinstance(self._point, Sight) and self._point.seen():
+                    self._reached.set()
         if self._reached.is_set() and isinstance(self._point, KillPoint):
             _wait(self.process, self._point.delay)
         return self._reached.is_set() and self.process.poll() is None

@@ -168,6 +168,11 @@ def deploy() -> None:
     kubectl("apply", "--filename=-", stdin="\n---\n".join(json.dumps(manifest) for manifest in manifests))
 
 
+def service_address() -> str:
+    """The cluster IP of the web service."""
+    return kubectl("get", "service", "web", f"--namespace={NAMESPACE}", "--output=jsonpath={.spec.clusterIP}")
+
+
 def web_pods(seconds: float = 120) -> tuple[dict[str, Any], ...]:
     """The web server's pods, one on each Ready node, as soon as all of them run."""
 

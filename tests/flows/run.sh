@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run molecule's flows inside the lab's control station, on hosts as the lab first boots them:
-#   tests/flows/run.sh default join reinit interrupted ha remove bgp bgp_faults
+#   tests/flows/run.sh default join cloud
 # The flows take the checkout's lab for themselves: one that is up is taken down before and after. FLOW_KEEP=1 leaves it.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
@@ -23,15 +23,17 @@ run_on() {
 }
 
 status=0
-lab_flows=() ha_flows=() bgp_flows=()
+lab_flows=() ha_flows=() bgp_flows=() cloud_flows=()
 for flow in "$@"; do
   case $flow in
     ha | remove) ha_flows+=(--scenario-name "$flow") ;;
     bgp | bgp_faults) bgp_flows+=(--scenario-name "$flow") ;;
+    cloud | cloud_*) cloud_flows+=(--scenario-name "$flow") ;;
     *) lab_flows+=(--scenario-name "$flow") ;;
   esac
 done
 [ "${#lab_flows[@]}" -eq 0 ] || run_on inventories/lab "${lab_flows[@]}" || status=1
 [ "${#ha_flows[@]}" -eq 0 ] || run_on inventories/example_three_racks "${ha_flows[@]}" || status=1
 [ "${#bgp_flows[@]}" -eq 0 ] || run_on molecule/bgp/inventory "${bgp_flows[@]}" || status=1
+[ "${#cloud_flows[@]}" -eq 0 ] || run_on inventories/lab_hybrid "${cloud_flows[@]}" || status=1
 exit "$status"

@@ -186,13 +186,16 @@ def _targets(end: End, ends: Sequence[End]) -> dict[str, str]:
     return {two.name: two.address for one, two in combinations(ends, 2) if one == end}
 
 
+def namespace_of(address: str) -> str:
+    """A shell line that prints the network namespace of this host's pod with the address."""
+    return f"for n in /run/netns/cni-*; do ip -n ${{n##*/}} -o address show to {address} | grep -q . && echo $n; done"
+
+
 def _start(end: End, targets: Mapping[str, str]) -> None:
     ssh(end.name, f"cat > {_REMOTE}.py", stdin=_SCRIPT.read_text())
     spec = json.dumps({"name": end.name, "targets": targets})
-    found = (
-        f"for n in /run/netns/cni-*; do ip -n ${{n##*/}} -o address show to {end.address} | grep -q . && echo $n; done"
-    )
     run = f"nice -n -10 nsenter --net=$ns python3 {_REMOTE}.py {_REMOTE}.json {_REMOTE}.log"
+    found = namespace_of(end.address)
     ssh(
         end.name,
         f"cat > {_REMOTE}.json; rm -f {_REMOTE}.log; systemctl stop {_UNIT} 2>/dev/null; ns=$({found}); "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,19 @@ class Event:
     uri: str
     began: datetime
     ended: datetime
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_events(log: Path, since: int) -> list[Event]:
     """The events after the first `since` bytes of the log; what is being written now is left out."""
     with log.open("rb") as file:
         file.seek(since)
-        return [_event(json.loads(line)) for line in file if line.endswith(b"\n")]
+        return parse_events(file.read().decode())
+
+
+def parse_events(text: str) -> list[Event]:
+    """The events of a log; a last line that is being written now is left out."""
+    return [_event(json.loads(line)) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _event(raw: Mapping[str, Any]) -> Event:
@@ -64,4 +70,5 @@ def _event(raw: Mapping[str, Any]) -> Event:
         uri=raw["requestURI"],
         began=datetime.fromisoformat(raw["requestReceivedTimestamp"]),
         ended=datetime.fromisoformat(raw["stageTimestamp"]),
+        annotations=raw.get("annotations") or {},
     )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, connect
 
-from tests.integration.control_plane import WORKLOAD_CONTROLLERS, ControlPlane
+from tests.integration.control_plane import WORKLOAD_CONTROLLERS, ControlPlane, private_file
 from tests.integration.module_process import call
 
 Call = Callable[..., dict[str, Any]]
@@ -49,10 +48,7 @@ def cluster(plane: ControlPlane) -> Iterator[Cluster]:
 
 @pytest.fixture
 def kubeconfig_file(plane: ControlPlane, tmp_path: Path) -> Path:
-    path = tmp_path / "admin.conf"
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(plane.kubeconfig))
-    return path
+    return private_file(tmp_path / "admin.conf", plane.kubeconfig)
 
 
 @pytest.fixture

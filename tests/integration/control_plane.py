@@ -365,6 +365,13 @@ class ControlPlane:
         return "\n".join((self.directory / f"{name}.log").read_text(errors="replace").splitlines()[-15:])
 
 
+def private_file(path: Path, content: object) -> Path:
+    """A file of JSON that nobody else may read, such as a kubeconfig."""
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(content))
+    return path
+
+
 def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 

@@ -10,7 +10,6 @@ Draws come from a seeded generator; which request gets which draw is up to the c
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import threading
@@ -27,6 +26,7 @@ THROTTLED = Fault(429, {"Retry-After": "1"}, "too many requests")
 BROKEN = Fault(500, message="etcdserver: request timed out")
 CUT = Fault()
 CONFLICT = Fault(409, message="the object has been modified")
+from tests.integration.control_plane import private_file
 
 
 def storm(seed: int, outage: Outage | None = None, tokens: RotatedToken | None = None) -> Rule:
@@ -127,9 +127,7 @@ class RotatedToken:
     def _write(self, token: str) -> None:
         name = self._kubeconfig["users"][0]["name"]
         content = {**self._kubeconfig, "users": [{"name": name, "user": {"token": token}}]}
-        new = self.path.with_suffix(".new")
-        new.touch(mode=0o600)
-        new.write_text(json.dumps(content))
+        new = private_file(self.path.with_suffix(".new"), content)
         os.replace(new, self.path)
 
 

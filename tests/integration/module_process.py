@@ -11,8 +11,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from ansible.module_utils import _internal
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 OURS = "ansible_collections.hybridk8s.estate.plugins.modules."
@@ -37,12 +40,17 @@ class Prepared:
 def call(
     module: Any, arguments: dict[str, Any], check: bool = False, diff: bool = False, directory: Path = Path("/tmp")
 ) -> dict[str, Any]:
-    """Run a module in this process; its result, without its arguments. Its own files are in `directory`."""
+    """Run a module in this process; its result, without its arguments. Its own files are in `directory`.
+
+    Where a controller's code has been loaded, warnings would be shown instead of returned, and those of before count.
+    """
     output = io.StringIO()
     internal = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": str(directory)}
     with (
         contextlib.redirect_stdout(output),
         patch_module_args({**arguments, **internal}),
+        mock.patch.object(_internal, "is_controller", False),
+        mock.patch.object(warnings, "_global_warnings", {}),
         pytest.raises(SystemExit),
     ):
         module.main()

@@ -35,7 +35,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Clus
 from ansible_collections.hybridk8s.estate.plugins.modules import bgp_info, bgp_topology
 
 from tests.integration.conftest import Call
-from tests.integration.control_plane import ControlPlane
+from tests.integration.control_plane import ControlPlane, private_file
 from tests.lab.build import ensure_component
 from tests.unit.plugins.module_utils.estates import two_racks
 
@@ -286,9 +286,7 @@ def test_no_output_of_a_play_holds_a_password(calico: ControlPlane, tmp_path: Pa
     text = all_of_it.read_text(encoding="utf-8").replace("  as: 64512\n", f"  as: 64512\n  password: {PASSWORD}\n")
     all_of_it.write_text(text, encoding="utf-8")
     (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
-    kubeconfig = tmp_path / "admin.conf"
-    kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(json.dumps(calico.kubeconfig), encoding="utf-8")
+    kubeconfig = private_file(tmp_path / "admin.conf", calico.kubeconfig)
     run = subprocess.run(
         [
             str(Path(sys.executable).parent / "ansible-playbook"),
@@ -319,9 +317,7 @@ def confd(calico: ControlPlane, api: Cluster, tmp_path: Path) -> Callable[[str],
             path = f"/apis/{objects.RBAC}/{found['kind'].lower()}s"
             if api.get(f"{path}/calico-node") is None:
                 api.create(path, found)
-    kubeconfig = tmp_path / "calico-node.conf"
-    kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(json.dumps(calico.kubeconfig_for(CALICO_NODE)), encoding="utf-8")
+    kubeconfig = private_file(tmp_path / "calico-node.conf", calico.kubeconfig_for(CALICO_NODE))
     directory = tmp_path / "confd"
     shutil.copytree(component / "share/confd/etc/calico/confd", directory)
     (directory / "config").mkdir(exist_ok=True)

@@ -227,6 +227,7 @@ def test_a_switch_of_another_as_is_refused_unless_the_inventory_says_so(tor: Rou
 
 DRIFT = {
     "advertisement-interval": "neighbor {0} advertisement-interval 5",
+    "default-originate": "neighbor {0} default-originate",
     "description": "neighbor {0} description by hand",
     "distribute-list": "neighbor {0} distribute-list X in",
     "filter-list": "neighbor {0} filter-list X in",

@@ -64,7 +64,7 @@ class Planted:
             for place in itertools.islice(places, made.replicas):
                 self._cluster.merge(f"{NODES}/{place}", {"metadata": {"labels": {KIND: made.name}}})
         self._add_volume()
-        self._cluster.create(f"/api/v1{DEFAULT}/pods", pod("lone"))
+        self._cluster.create(f"/api/v1{DEFAULT}/pods", pod("lone", nodeName=names[-1]))
         self._add_silent_node()
         self.estate.add(*even_workloads(200, 10, {"maxUnavailable": "50%"}))
         self.estate.settle()

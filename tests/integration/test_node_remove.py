@@ -17,6 +17,7 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 CLAIMS = "/api/v1/namespaces/default/persistentvolumeclaims"
 VOLUMES = "/api/v1/persistentvolumes"
 ATTACHMENTS = "/apis/storage.k8s.io/v1/volumeattachments"
+REFUGE = "worker-0007"
 BLOCKS = "/apis/crd.projectcalico.org/v1/blockaffinities"
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 REMOVING = "estate.hybridk8s.io/removing"
@@ -192,7 +193,7 @@ def add_volume(estate, name):
 
 
 def stateful(name, claim, on):
-    """One pod with a volume, on this node first, elsewhere when the node is out of service."""
+    """One pod with a volume, on this node first, and when that is out of service on one that no test takes away."""
     return Workload(
         name,
         1,
@@ -201,20 +202,16 @@ def stateful(name, claim, on):
             "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
             "affinity": {
                 "nodeAffinity": {
-                    "preferredDuringSchedulingIgnoredDuringExecution": [
-                        {
-                            "weight": 100,
-                            "preference": {
-                                "matchExpressions": [
-                                    {"key": "kubernetes.io/hostname", "operator": "In", "values": [on]}
-                                ]
-                            },
-                        }
-                    ]
+                    "preferredDuringSchedulingIgnoredDuringExecution": [preferred(on, 100), preferred(REFUGE, 50)]
                 }
             },
         },
     )
+
+
+def preferred(node, weight):
+    wanted = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    return {"weight": weight, "preference": {"matchExpressions": [wanted]}}
 
 
 def attachments(estate):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -38,13 +37,14 @@ PLAY = """
           - ansible_check_mode or info.nodes[0].labels.version == "v1"
           - ansible_check_mode or not info.nodes[0].schedulable
 """
+from tests.integration.control_plane import private_file
 
 
 def play(tmp_path, kubeconfig, *options):
     (tmp_path / "play.yml").write_text(PLAY)
-    variables = tmp_path / "variables.json"
-    variables.touch(mode=0o600)
-    variables.write_text(json.dumps({"kubeconfig": kubeconfig, "ansible_python_interpreter": sys.executable}))
+    variables = private_file(
+        tmp_path / "variables.json", {"kubeconfig": kubeconfig, "ansible_python_interpreter": sys.executable}
+    )
     command = ["-i", "localhost,", "-c", "local", "-e", f"@{variables}", *options, str(tmp_path / "play.yml")]
     environment = {
         **os.environ,

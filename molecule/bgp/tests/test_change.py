@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tests.flows import fabric, proof
-from tests.flows.drive import address, booted, eventually, kubectl, playbook
-from tests.flows.estates import estate, mesh, rack, reflectors
+from tests.flows.drive import address, booted, eventually, inventory, kubectl, outside, playbook
+from tests.flows.estates import bgp, estate, looked_up, mesh, rack, reflectors
 from tests.flows.traffic import probing
 
 PEERS = "bgppeers.crd.projectcalico.org"
@@ -27,16 +27,16 @@ def before():
     assert not fabric.reflectors()
 
 
-def changed_without_loss(what, inventory, but=()):
+def changed_without_loss(what, wanted, but=()):
     """Nothing is lost, ``but`` of pods on some nodes."""
     with probing() as traffic:
-        run = playbook("bgp", estate=inventory)
+        run = playbook("bgp", estate=wanted)
     print(f"{what}: {run.seconds:.0f} s\n{traffic.result.without(*but)}")
     if but:
         print(f"with pods on {', '.join(but)}:\n{traffic.result.of(ends=but)}")
     assert run.status == 0, run.output
     assert traffic.result.without(*but).lost == 0, str(traffic.result.without(*but))
-    again = playbook("bgp", estate=inventory)
+    again = playbook("bgp", estate=wanted)
     assert again.status == 0, again.output
     assert again.hosts_with("changed") == set(), again.output
     return run
@@ -46,11 +46,11 @@ def changed_without_loss(what, inventory, but=()):
 def full(before):
     """Reflectors and switches, after a change that nobody noticed. A node that becomes a reflector starts all of its
     sessions anew, so it has no work yet."""
-    inventory = estate("full")
-    changed_without_loss("mesh to reflectors and switches", inventory, but=booted("route_reflectors"))
+    whole = estate("full")
+    changed_without_loss("mesh to reflectors and switches", whole, but=booted("route_reflectors"))
     assert not fabric.mesh_is_on()
     fabric.turning_back(allowed=True)
-    return inventory
+    return whole
 
 
 def test_from_the_mesh_to_reflectors_and_switches(full):
@@ -105,6 +105,9 @@ ONE_EDIT = {
     "a rack on both switches": ((), []),
     "another AS for a rack": ((rack("r1", **{"as": 64911}),), []),
     "its former AS": ((), []),
+    "a password for every session": ((bgp(password=looked_up("of-the-fabric")),), []),
+    "another password": ((bgp(password=looked_up("a-newer-one")),), []),
+    "no password": ((), []),
 }
 
 
@@ -114,3 +117,17 @@ def test_one_edit_and_one_run(full, what):
     changed_without_loss(what, estate("edited", *edits), but)
     for switch in booted("switches"):
         eventually(lambda switch=switch: not proof.missing_blocks(switch), 30, f"{switch} has every pod block")
+
+
+def test_the_outside_reaches_a_service(full):
+    network = inventory().shared("estate_networks")["services"]
+
+    def known_to_switches():
+        return {network in proof.switch_routes(switch) for switch in booted("switches")}
+
+    changed_without_loss("services for the outside", estate("edited", bgp(services={"cluster_ips": True})))
+    eventually(lambda: known_to_switches() == {True}, 30, "switches route the services' network")
+    url = f"http://{proof.service_address()}/"
+    eventually(lambda: outside("curl", "--silent", "--max-time", "5", url), 30, "the service answers")
+    changed_without_loss("no services for the outside", full)
+    eventually(lambda: known_to_switches() == {False}, 30, "switches no longer do")

@@ -14,6 +14,7 @@ from tests.flows.traffic import probing
 SWITCHES = "hybridk8s.estate.switch_bgp : Peer with the reflectors of the rack"
 POINTS = (
     KillPoint(SWITCHES, 1, 0.5),
+    KillPoint(SWITCHES, 2, 0.1),
     Sight("there is a peer", lambda: bool(fabric.peers())),
     Sight("there is a reflector", lambda: bool(fabric.reflectors())),
     Sight("all reflectors are there", lambda: fabric.reflectors() == set(booted("route_reflectors"))),

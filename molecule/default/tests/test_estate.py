@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 
 import pytest
 import testinfra
 
-from tests.flows import proof
+from tests.flows import fabric, proof
 from tests.flows.drive import (
     address,
     booted,
     eventually,
     inventory,
     limit,
-    objects,
     playbook,
     rack,
     racks,
-    ssh,
 )
 
 
@@ -104,38 +100,31 @@ def test_only_reflectors_peer_with_switches_and_every_session_is_up():
 
 
 def test_bgp_status_sees_what_is_well_what_is_down_and_what_differs(web, tmp_path):
-    def status():
-        files = [f"--extra-vars=bgp_{name}={tmp_path / name}" for name in ("report", "picture")]
-        run = playbook("bgp_status", f"--limit={limit()}", *files)
-        return run, json.loads((tmp_path / "report").read_text())
-
-    run, well = status()
-    assert (run.status, well["ok"]) == (0, True), run.output
-    to_switch = [session for session in well["sessions"] if session["kind"] == "switch"]
+    picture, of_those_up = tmp_path / "picture", f"--limit={limit()}"
+    well = fabric.bgp_status(of_those_up, f"--extra-vars=bgp_picture={picture}")
+    assert (well.run.status, well.ok) == (0, True), well.run.output
+    to_switch = [session for session in well.sessions if session["kind"] == "switch"]
     assert {session["peer"]["name"] for session in to_switch} == set(booted("switches"))
     assert all(session["peer"]["received"] >= len(web) for session in to_switch)
-    assert "</html>" in (tmp_path / "picture").read_text()
+    assert "</html>" in picture.read_text()
 
     one = to_switch[0]
     switch, neighbour = one["peer"]["name"], one["node"]["address"]
     number = one["peer"]["as_number"]
-    shut = ["vtysh", "-c", "configure terminal", "-c", f"router bgp {number}", "-c", f"neighbor {neighbour} shutdown"]
-    ssh(switch, shlex.join(shut))
-    run, ill = status()
-    assert (run.status, ill["ok"]) == (2, False)
-    assert f"switch {switch} ({one['peer']['address']}, AS {number})" in run.output
-    assert [drift["where"] for drift in ill["drift"]] == [switch]
+    fabric.configure(switch, f"router bgp {number}", f"neighbor {neighbour} shutdown")
+    ill = fabric.bgp_status(of_those_up)
+    assert (ill.run.status, ill.ok) == (2, False)
+    assert f"switch {switch} ({one['peer']['address']}, AS {number})" in ill.run.output
+    assert [drift["where"] for drift in ill.drift] == [switch]
 
-    run = playbook("bgp", f"--limit={limit()}")
+    run = playbook("bgp", of_those_up)
     assert run.status == 0, run.output
-    run, well = status()
-    assert (run.status, well["ok"]) == (0, True), run.output
+    again = fabric.bgp_status(of_those_up)
+    assert (again.run.status, again.ok) == (0, True), again.run.output
 
 
 def test_the_mesh_is_off():
-    specs = {item["metadata"]["name"]: item["spec"] for item in objects("bgpconfigurations.crd.projectcalico.org")}
-
-    assert specs["default"]["nodeToNodeMeshEnabled"] is False
+    assert not fabric.mesh_is_on()
 
 
 def test_check_mode_on_a_finished_estate_has_nothing_to_do():

@@ -18,7 +18,11 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Pool, Session, Topology
-from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive import NODE_CLASS_LABEL, RACK_LABEL
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.derive import (
+    NODE_CLASS_LABEL,
+    POOL_BLOCK_SIZE,
+    RACK_LABEL,
+)
 from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.model import CLOUD_VM
 from ansible_collections.hybridk8s.estate.plugins.module_utils._plan import Step
 
@@ -70,7 +74,11 @@ IS_REFLECTOR = f"{REFLECTOR_LABEL} == 'true'"
 # The same for the API's label selectors, which have a syntax of their own.
 IS_REFLECTOR_QUERY = f"{REFLECTOR_LABEL}=true"
 IS_CLIENT = f"{REFLECTOR_LABEL} != 'true' && {NODE_CLASS_LABEL} != '{CLOUD_VM}'"
+_VPC_POOL = "vpc-"
+_NOWHERE = "!all()"
 # Longer than a calico-node takes to be replaced: peers keep its routes for so long (domain facts A4).
+# The fields of a BGPPeer that BIRD changes without ending the session.
+SOFT_FIELDS = frozenset({"filters"})
 RESTART_TIME = "2m0s"
 # calico-node writes its status once a period, changed or not, and a status names all routes of the node: what n nodes
 # write grows with n squared. So more nodes report less often, and beyond some hundred without routes.
@@ -267,8 +275,26 @@ def filter_name(topology: Topology) -> str:
 
 
 def pools(topology: Topology, nat_outgoing: bool) -> list[Wanted]:
-    """The pod networks: plain routing, no encapsulation."""
-    return [Wanted(POOLS, pool.name, _pool(pool, nat_outgoing), exact=False) for pool in topology.pools]
+    """The pod networks: plain routing, no encapsulation.
+
+    Where pods are hidden behind their node's address, pools for the ranges of the cloud keep them visible to it: Calico
+    masquerades what leaves all pools, disabled ones included. It gives out no address of these.
+    """
+    of_cloud = enumerate(topology.vpc if nat_outgoing else (), 1)
+    return [
+        *(Wanted(POOLS, f"{_VPC_POOL}{number}", _pool_of_others(cidr), exact=False) for number, cidr in of_cloud),
+        *(Wanted(POOLS, pool.name, _pool(pool, nat_outgoing), exact=False) for pool in topology.pools),
+    ]
+
+
+def is_vpc_pool(found: Object) -> bool:
+    """Whether a pool of ours is one for a range of the cloud: no pod ever had an address of it."""
+    return str(found["metadata"]["name"]).startswith(_VPC_POOL) and found["spec"].get("nodeSelector") == _NOWHERE
+
+
+def _pool_of_others(cidr: IPv4Network) -> dict[str, Any]:
+    size = max(cidr.prefixlen, POOL_BLOCK_SIZE)
+    return {**_pool(Pool("", cidr, size, _NOWHERE), False), "disabled": True, "disableBGPExport": True}
 
 
 def _pool(pool: Pool, nat_outgoing: bool) -> dict[str, Any]:

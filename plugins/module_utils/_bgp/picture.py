@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.status import SWITCH, lines
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Topology
+from ansible_collections.hybridk8s.estate.plugins.module_utils._html import WIDTH, document
 
 UP, DOWN, PARTLY, UNKNOWN = "up", "down", "partly", "unknown"
 # More lines are a carpet, and more names cannot be read.
@@ -25,14 +26,8 @@ MOST_LINES, MOST_NAMES = 120, 60
 _NO_RACK = "no rack"
 _DOTS_A_ROW, _NAMES_A_ROW = 10, 3
 _DOT, _GAP, _MARGIN, _BOX, _LINE = 18, 6, 24, 262, 46
-_WIDTH = 1180
 
 _STYLE = """
-:root { --paper: #fff; --ink: #1b1f24; --faint: #8b949e; --box: #f3f4f6; --up: #1a7f37; --down: #cf222e;
-  --partly: #bf8700; --unknown: #8b949e; }
-@media (prefers-color-scheme: dark) { :root { --paper: #0d1117; --ink: #e6edf3; --box: #161b22; } }
-body { background: var(--paper); color: var(--ink); font: 14px/1.5 system-ui, sans-serif; margin: 2rem auto;
-  max-width: 1180px; }
 svg { width: 100%; height: auto; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
 svg .small { font-size: 10px; fill: var(--faint); }
@@ -45,8 +40,6 @@ rect.up { fill: color-mix(in srgb, var(--up) 25%, var(--paper)); }
 rect.down { fill: color-mix(in srgb, var(--down) 25%, var(--paper)); }
 rect.partly { fill: color-mix(in srgb, var(--partly) 25%, var(--paper)); }
 rect.unknown { fill: color-mix(in srgb, var(--unknown) 25%, var(--paper)); }
-p.down { color: var(--down); } p.up { color: var(--up); }
-pre { white-space: pre-wrap; }
 """
 
 
@@ -122,21 +115,17 @@ def page(topology: Topology, status: Mapping[str, Any], when: str) -> str:
     verdict, *rest = reversed(lines(status, most=200))
     details = "\n".join(reversed(rest))
     state = UP if status["ok"] else DOWN
-    return "\n".join(
+    return document(
+        title,
+        _STYLE,
         [
-            "<!DOCTYPE html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
-            f"<h1>{escape(title)}</h1>",
             f'<p class="{state}"><strong>{escape(verdict)}</strong></p>',
             f"<p>AS {topology.as_number}, {len(topology.speakers)} nodes, {len(topology.reflectors)} route reflectors. "
             f"Seen {escape(when)}. Point at anything for details.</p>",
             *_drawing(topology, status),
             _legend(),
             f"<pre>{escape(details)}</pre>" if details else "",
-            "</body></html>",
-            "",
-        ]
+        ],
     )
 
 
@@ -144,7 +133,7 @@ def _drawing(topology: Topology, status: Mapping[str, Any]) -> Iterator[str]:
     racks = _racks(topology)
     corners, height = _arranged(racks)
     places = {name: place for rack in racks for name, place in _places(rack, *corners[rack.name])}
-    yield f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="racks, switches, nodes and their sessions">'
+    yield f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="racks, switches, nodes and their sessions">'
     for rack in racks:
         yield from _box(rack, *corners[rack.name])
     ends = _ends(status["sessions"])
@@ -185,7 +174,7 @@ def _racks(topology: Topology) -> list[_Rack]:
 def _arranged(racks: Sequence[_Rack]) -> tuple[dict[str, tuple[int, int]], int]:
     """The upper left corner of each rack's box, row by row, and the height of all."""
     corners: dict[str, tuple[int, int]] = {}
-    across = max(1, (_WIDTH - _MARGIN) // (_BOX + _MARGIN))
+    across = max(1, (WIDTH - _MARGIN) // (_BOX + _MARGIN))
     y = _MARGIN
     for at in range(0, len(racks), across):
         row = racks[at : at + across]
@@ -280,4 +269,4 @@ def _legend() -> str:
         f'<text x="22" y="12">{text}</text></g>'
         for number, (state, text) in enumerate(said.items())
     )
-    return f'<svg viewBox="0 0 {_WIDTH} 24" aria-label="legend">{entries}</svg>'
+    return f'<svg viewBox="0 0 {WIDTH} 24" aria-label="legend">{entries}</svg>'

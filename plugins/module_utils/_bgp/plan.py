@@ -156,12 +156,16 @@ class _Planner:
         yield from self._promotions()
         if self._mesh_is_on:
             yield self._mesh(on=False)
-        changes = [*self.passwords.changes(), *self._ensure(self._open_switch_peers())]
+        changes = [
+            *self.passwords.changes(),
+            *self._ensure(self._open_switch_peers()),
+            *self._ensure(self._left_switch_peers()),
+        ]
         leaving = [*self._renumberings(), *self._stale_peers(of_switches=True), *self._demotions()]
         yield from changes
         yield self._everything(fresh=bool(leaving) or any(write.verb == "patch" for write in changes))
         yield from leaving
-        yield from self._leftovers()
+        yield from self._leftovers(nat_outgoing)
 
     def towards_mesh(self, nat_outgoing: bool) -> Iterator[Write | Gate]:
         yield from self._foundation(nat_outgoing)
@@ -190,7 +194,7 @@ class _Planner:
                 (*meshed, *self._links_of(name, self._speakers(rest))),
                 fresh=True,
             )
-        yield from self._leftovers()
+        yield from self._leftovers(nat_outgoing)
 
     def _foundation(self, nat_outgoing: bool) -> Iterator[Write]:
         yield from self._ensure(objects.filters(self.topology))
@@ -488,6 +492,16 @@ class _Planner:
         """A switch that is held keeps its peer: the names of all are known, only those of the others are written."""
         return objects.switch_peers(replace(self.topology, sessions=self.sessions), self.observed.calico)
 
+    def _left_switch_peers(self) -> Iterator[Wanted]:
+        """What is there for switches that are left as they are keeps its sessions, but never without our filters: the
+        gates do not open while nodes hold routes that these would have refused."""
+        every = objects.switch_peers(self.topology, self.observed.calico)
+        written = {item.name for item in self._open_switch_peers()}
+        for item in every:
+            if item.name not in written and item.name in self._found(objects.PEERS):
+                soft = {field: item.spec[field] for field in sorted(objects.SOFT_FIELDS)}
+                yield replace(item, spec=soft, exact=False)
+
     def _staying_peers(self) -> list[Object]:
         """The peers that this plan neither writes nor deletes."""
         gone = {item.name for item in self._open_switch_peers()}
@@ -508,7 +522,7 @@ class _Planner:
             if ("peerIP" in spec) == of_switches and not stays:
                 yield name, found
 
-    def _leftovers(self) -> Iterator[Write]:
+    def _leftovers(self, nat_outgoing: bool) -> Iterator[Write]:
         yield from self._stale_peers(of_switches=False)
         yield from self.passwords.removals(self._staying_peers())
         for resource, wanted in (
@@ -517,10 +531,13 @@ class _Planner:
         ):
             for name, found in self._stale(resource, wanted):
                 yield self._deletion(resource, name, found)
-        networks = {str(pool.cidr) for pool in self.topology.pools}
+        networks = {pool.spec["cidr"] for pool in objects.pools(self.topology, nat_outgoing)}
         for name, found in self._stale(objects.POOLS, ()):
             spec = found.get("spec", {})
             if spec.get("cidr") in networks:
+                continue
+            if objects.is_vpc_pool(found):
+                yield self._deletion(objects.POOLS, name, found)
                 continue
             self.warnings.append(
                 f"IPPool/{name} ({spec.get('cidr')}) is no longer in the inventory. It gives out no new addresses; "

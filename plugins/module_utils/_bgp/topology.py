@@ -68,7 +68,8 @@ class Pool:
 class Topology:
     """Everything that speaks BGP in an estate.
 
-    ``imports`` are the outside prefixes that nodes may learn, ``services`` what is announced of services.
+    ``imports`` are the outside prefixes that nodes may learn, ``services`` what is announced of services, ``vpc`` the
+    ranges of the cloud, whose pods are no business of Calico's.
     """
 
     estate: str
@@ -78,6 +79,7 @@ class Topology:
     pools: tuple[Pool, ...]
     imports: tuple[IPv4Network, ...]
     services: derive.Announced = NOTHING_ANNOUNCED
+    vpc: tuple[IPv4Network, ...] = ()
 
     @property
     def reflectors(self) -> tuple[Speaker, ...]:
@@ -112,6 +114,7 @@ def topology_of(estate: model.Estate) -> Topology:
         pools=tuple(Pool(p.name, p.cidr, p.block_size, p.node_selector) for p in derive.pools(estate)),
         imports=bgp.imports,
         services=derive.announced_services(estate),
+        vpc=estate.cloud.cidrs if estate.cloud is not None else (),
     )
     _refuse_black_holes(found)
     return found
@@ -225,6 +228,7 @@ def as_dict(found: Topology) -> dict[str, Any]:
         "pools": [{**vars(pool), "cidr": str(pool.cidr)} for pool in found.pools],
         "imports": [str(prefix) for prefix in found.imports],
         "services": {kind: [str(prefix) for prefix in prefixes] for kind, prefixes in vars(found.services).items()},
+        "vpc": [str(network) for network in found.vpc],
     }
 
 
@@ -273,6 +277,7 @@ def from_dict(data: Mapping[str, Any]) -> Topology:
                     for kind, prefixes in (data.get("services") or {}).items()
                 }
             ),
+            vpc=tuple(IPv4Network(network) for network in data.get("vpc") or ()),
         )
     except KeyError as error:
         raise TopologyError(

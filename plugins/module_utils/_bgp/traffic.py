@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import objects
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.objects import Object, Wanted
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import Session, Topology
+from ansible_collections.hybridk8s.estate.plugins.module_utils._estate.wording import listed
 
 UNUSED = "none: no session uses it yet"
 NO_LONGER_USED = "none: no session uses it any more"
@@ -24,6 +25,7 @@ NO_PATH = "none: it changes no path"
 REPORTS = "none: nodes begin or cease to report"
 ADDS_ADDRESSES = "none: it adds addresses for new pods"
 KEEPS_ADDRESSES = "none: pods that run keep their addresses"
+KEEPS_SOURCES = "none: packets of pods to the cloud keep their pod's address"
 REROUTES_PODS = "pods of this pool: how their packets leave the node changes at once"
 FILTERS_AT_ONCE = "what the new rules refuse is withdrawn at once, on every session with a switch; sessions stay up"
 EVERY_SESSION = "every session starts anew: pods on other nodes are reached again once it is up"
@@ -31,8 +33,6 @@ NODE_SESSIONS = "sessions between nodes and reflectors start anew, some seconds 
 MESH_WITH_SUCCESSOR = "none: every node has every pod block from a reflector"
 ANNOUNCES = "none: it announces more, or less, of services to the switches"
 
-# The fields of a BGPPeer that BIRD changes without ending the session.
-_SOFT_FIELDS = frozenset({"filters"})
 _ROUTING_FIELDS = frozenset({"ipipMode", "vxlanMode", "natOutgoing", "disabled"})
 
 
@@ -40,6 +40,8 @@ def of_creation(wanted: Wanted) -> str:
     """What the creation of an object does."""
     if wanted.resource == objects.PEERS:
         return _adds_path(wanted) if "peerIP" in wanted.spec else ADDS_SESSIONS
+    if wanted.resource == objects.POOLS and wanted.spec["disabled"]:
+        return KEEPS_SOURCES
     return {
         objects.POOLS: ADDS_ADDRESSES,
         objects.STATUSES: REPORTS,
@@ -60,10 +62,10 @@ def of_change(topology: Topology, wanted: Wanted, changes: Mapping[str, Any]) ->
         return REPORTS
     if wanted.resource == objects.CONFIGURATIONS:
         return EVERY_SESSION if "asNumber" in fields else ANNOUNCES
+    if fields <= objects.SOFT_FIELDS:
+        return FILTERS_AT_ONCE
     if "peerIP" not in wanted.spec:
         return NODE_SESSIONS
-    if fields <= _SOFT_FIELDS:
-        return FILTERS_AT_ONCE
     return restart(topology, [s for s in topology.sessions if objects.peer_name(topology, s) == wanted.name])
 
 
@@ -94,7 +96,7 @@ def restart(topology: Topology, sessions: Collection[Session]) -> str:
         key=lambda item: (item[1], item[0]),
     )
     meanwhile = (
-        f"from outside the pods are reached through {_listed([name for name, _elsewhere in others])} meanwhile"
+        f"from outside the pods are reached through {listed([name for name, _elsewhere in others], 3)} meanwhile"
         if others
         else "no pod is reachable from outside until it is up again"
     )
@@ -103,7 +105,3 @@ def restart(topology: Topology, sessions: Collection[Session]) -> str:
 
 def _adds_path(wanted: Wanted) -> str:
     return f"none: it adds a path from outside, through {wanted.spec['peerIP']}"
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -26,8 +26,8 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.fit import
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.model import Budget, Key, Pod, budget_of, pod_of
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.plan import NodeState, Observed, Rules
 from ansible_collections.hybridk8s.estate.plugins.module_utils._drain.runs import Mark, Runs, mark_of
-from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, Object, parallel, segment
-from ansible_collections.hybridk8s.estate.plugins.module_utils._nodes import DRAINING, read
+from ansible_collections.hybridk8s.estate.plugins.module_utils._kube import Cluster, Object, all_parallel, segment
+from ansible_collections.hybridk8s.estate.plugins.module_utils._nodes import DRAINING, is_silent, read
 from ansible_collections.hybridk8s.estate.plugins.module_utils._selector import as_query, node_selected
 
 PODS = "/api/v1/pods"
@@ -96,11 +96,9 @@ def version_of(cluster: Cluster, path: str) -> str:
 
 def pods_on(cluster: Cluster, nodes: Sequence[str]) -> dict[str, list[Pod]]:
     """The pods of these nodes."""
-    outcomes = parallel(lambda name: cluster.list(PODS, {"fieldSelector": f"spec.nodeName={name}"}, keep=pod_of), nodes)
-    for outcome in outcomes:
-        if outcome.error:
-            raise outcome.error
-    return {outcome.item: outcome.value or [] for outcome in outcomes}
+    return dict(
+        all_parallel(lambda name: cluster.list(PODS, {"fieldSelector": f"spec.nodeName={name}"}, keep=pod_of), nodes)
+    )
 
 
 def budgets_now(cluster: Cluster) -> tuple[list[Budget], str]:
@@ -125,12 +123,11 @@ def _marked(node: Object) -> MarkedNode | None:
 
 
 def _state(node: Object, marked: MarkedNode | None, living: Mapping[str, str]) -> NodeState:
-    conditions = node.get("status", {}).get("conditions") or ()
     return NodeState(
         name=node["metadata"]["name"],
         schedulable=not node.get("spec", {}).get("unschedulable", False),
         marked=marked is not None,
-        silent=any(entry["type"] == "Ready" and entry["status"] == "Unknown" for entry in conditions),
+        silent=is_silent(node),
         drained_by=f"{living[marked.mark.run]} ({marked.mark.run})" if marked and marked.mark.run in living else "",
         labels=node["metadata"].get("labels") or {},
     )
@@ -164,14 +161,8 @@ def _unhealthy(cluster: Cluster, budgets: Iterable[Budget], moving: Sequence[Pod
         for budget in budgets
         if not budget.allowed and budget.spare and any(budget.covers(pod) for pod in moving)
     ]
-    outcomes = parallel(lambda budget: _selected(cluster, budget.namespace, budget.selector), asked)
-    for outcome in outcomes:
-        if outcome.error:
-            raise outcome.error
-    return {
-        outcome.item.key: [pod for pod in outcome.value or () if not pod.ready and not pod.finished]
-        for outcome in outcomes
-    }
+    covered = all_parallel(lambda budget: _selected(cluster, budget.namespace, budget.selector), asked)
+    return {budget.key: [pod for pod in pods if not pod.ready and not pod.finished] for budget, pods in covered}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._switch.wanted im
 HITLESS = frozenset(
     {
         "advertisement-interval",
+        "default-originate",
         "description",
         "distribute-list",
         "filter-list",

@@ -169,7 +169,7 @@ def test_a_run_of_which_no_host_is_left_is_reported_too(play: Play) -> None:
 
 
 def test_a_killed_run_leaves_what_it_came_to(play: Play) -> None:
-    run = play(batch="1", killer="w3")
+    run = play(batch="1", killer="w4")
     assert run.status != 0
     assert (run.states["w2"], run.states["w5"]) == ("unfinished", "not_started")
     assert run.report["ended"] is None

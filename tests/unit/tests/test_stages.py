@@ -37,3 +37,18 @@ def test_every_target_runs_and_the_last_line_counts(tmp_path, monkeypatch, capsy
     assert output[-1] == last
     assert "fine" in output
     assert any(line.split()[:2] == ["bad", "FAILED"] for line in output) == ("bad" in targets)
+
+
+def test_the_end_of_the_output_says_why_a_target_failed(tmp_path, monkeypatch, capsys):
+    (tmp_path / "Makefile").write_text(
+        "good:\n\t@echo 'E   nothing'\n"
+        "bad:\n\t@echo 'ok: [w1]'; echo 'fatal: [w2]: FAILED!'; echo '  msg: no route'; seq 1000; "
+        "echo 'E   assert 1 == 2'; false\n"
+    )
+    monkeypatch.chdir(tmp_path)
+
+    stages.main(["bad", "good"])
+
+    end = capsys.readouterr().out.splitlines()[-12:]
+    assert {"bad: fatal: [w2]: FAILED!", "bad:   msg: no route", "bad: E   assert 1 == 2"} <= set(end)
+    assert not any(line.startswith("good: ") or "ok: [w1]" in line for line in end)

@@ -313,7 +313,16 @@ BROKEN = {
     "a runtime that is too old": Broken(
         THREE,
         [(HOSTS, "node-b1: {", "node-b1: {container_runtime_containerd_version: 1.7.30, ")],
-        {("ES513", "node-b1")},
+        {("ES513", "node-b1"), ("ES514", "node-b1")},
+    ),
+    "a profile that nobody described": Broken(
+        HYBRID, [(HOSTS, "runtime_profile: online", "runtime_profile: onlin")], {("ES881", "sz-w-1")}
+    ),
+    "a profile of a pool that nobody described": Broken(
+        HYBRID, [(ESTATE, "runtime_profile: offline", "runtime_profile: batch")], {("ES881", "")}
+    ),
+    "a runc that limits kernel memory": Broken(
+        LAB, [(HOSTS, "w3: {", "w3: {container_runtime_runc_version: 0.1.1, ")], {("ES515", "w3")}
     ),
     "a mirror among the pods": Broken(
         LAB, [(ESTATE, "http://10.98.0.1:5000", "http://10.21.0.1:5000")], {("ES601", "")}

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible.template import trust_as_template
 from ansible_collections.hybridk8s.estate.plugins.filter.bgp_passwords import bgp_passwords
 from ansible_collections.hybridk8s.estate.plugins.filter.bgp_topology import bgp_topology
 from ansible_collections.hybridk8s.estate.plugins.filter.route_reflectors import route_reflectors
@@ -94,6 +96,14 @@ def test_both_filters_know_the_same_password() -> None:
     topology = bgp_topology(hosts, GROUPS)
     assert topology["sessions"][0]["password_key"] == "r1-tor1"
     assert "s3cret" not in str(topology)
+
+
+def test_a_password_may_lie_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret\n")
+    looked_up = trust_as_template(f"{{{{ lookup('file', '{tmp_path}/password') }}}}")
+    racks = {"r1": {**ESTATE["estate_racks"]["r1"], "password": looked_up}}
+    hosts = {name: {**host, "estate_racks": racks} for name, host in HOSTS.items()}
+    assert bgp_passwords(hosts, GROUPS) == {"r1-tor1": "s3cret"}
 
 
 def test_without_switches_there_are_no_passwords() -> None:

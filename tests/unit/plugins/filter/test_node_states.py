@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible_collections.hybridk8s.estate.plugins.filter import node_registration as registration
 from ansible_collections.hybridk8s.estate.plugins.filter.node_states import FilterModule
 
 from tests.unit.plugins.module_utils._estate.samples import Edits, edited
 
 node_states = FilterModule().filters()["node_states"]
+node_registration = registration.FilterModule().filters()["node_registration"]
 
 
 def inventory(edits: Edits) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
@@ -54,3 +56,11 @@ def test_what_cannot_be_read_is_refused_with_every_reason() -> None:
     hostvars, groups = inventory({("w3", "node_labels"): "broken", ("w3", "node_taints"): ["x"]})
     with pytest.raises(AnsibleFilterError, match=r"(?s)2 errors.*ES003-wrong-type.*ES018-not-a-taint"):
         node_states(hostvars, groups, ["w3"])
+
+
+def test_a_vm_registers_with_the_id_that_the_cloud_knows_it_by() -> None:
+    hostvars, groups = inventory({("vm1", "ecs_provider_id"): "cn-shenzhen.i-1", ("vm1", "ecs_pool"): "online"})
+    found = node_registration(hostvars, groups, "vm1")
+    assert found["kubelet_args"] == {"provider-id": "cn-shenzhen.i-1"}
+    assert found["labels"]["alibabacloud.com/external"] == "true"
+    assert "kubelet_args" not in node_registration(hostvars, groups, "w1")

@@ -79,13 +79,13 @@ def test_all_wrong_options_are_told_at_once() -> None:
 )
 def test_the_architecture_chooses_url_and_checksum(machine: str, architecture: str) -> None:
     file = {
-        "url": "https://dl.k8s.io/{arch}/kubelet-{arch}",
+        "url": "https://dl.k8s.io/{arch}/kubelet-{arch}.{machine}",
         "sha256": {"amd64": "A" * 64, "arm64": "b" * 64, "riscv64": "c" * 64},
         "dest": "kubelet",
     }
     [wanted] = parse({"artifacts": [artifact(files=[file])]}, machine)
     source = wanted.files[0].source
-    assert source.url == f"https://dl.k8s.io/{architecture}/kubelet-{architecture}"
+    assert source.url == f"https://dl.k8s.io/{architecture}/kubelet-{architecture}.{machine}"
     assert source.sha256 == {"amd64": "a", "arm64": "b", "riscv64": "c"}[architecture] * 64
 
 

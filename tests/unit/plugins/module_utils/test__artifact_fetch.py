@@ -19,7 +19,7 @@ from ansible_collections.hybridk8s.estate.plugins.module_utils._artifact_fetch i
     Download,
     Fetched,
     fetch_all,
-    published_sha256,
+    published_checksum,
 )
 from ansible_collections.hybridk8s.estate.plugins.module_utils._host_base import HostError
 
@@ -28,6 +28,7 @@ from tests.unit.plugins.module_utils.artifact_fake import Web, serve
 BODY = bytes(range(256)) * 12_000
 """3 MB: more than one MiB of progress, and more than one chunk."""
 SHA = hashlib.sha256(BODY).hexdigest()
+SHA512 = hashlib.sha512(BODY).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +235,7 @@ class TestSpace:
     def test_a_full_disk_is_found_before_the_bytes_come(self, web: Web, tmp_path: Path) -> None:
         web.put("/f", BODY)
         message = refused(tmp_path, download(web), free=lambda _path: 66 << 20)
-        assert "2 MiB are needed and 66 MiB are free" in message
+        assert "2 MiB and 64 MiB to spare are needed, and 66 MiB are free" in message
         assert "make room" in message
         assert (tmp_path / "partial" / SHA).read_bytes() == b""
 
@@ -248,7 +249,9 @@ class TestSpace:
 
     def test_an_archive_needs_room_for_its_content_too(self, web: Web, tmp_path: Path) -> None:
         web.put("/f", BODY)
-        assert "14 MiB are needed" in refused(tmp_path, download(web, room=5), free=lambda _path: 64 << 20)
+        assert "14 MiB and 64 MiB to spare are needed" in refused(
+            tmp_path, download(web, room=5), free=lambda _path: 64 << 20
+        )
 
     def test_all_room_is_given_back(self, web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         spaces = []
@@ -279,20 +282,33 @@ class TestPublished:
         ],
     )
     def test_the_checksum_of_a_file_is_found(self, text: str, expected: str) -> None:
-        assert published_sha256(text, "f.tgz") == expected
+        assert published_checksum(text, "f.tgz") == expected
 
     @pytest.mark.parametrize(
         "text", ["", "<html>404</html>", f"{A}  other.tgz\n", f"{A}\n{B}\n", A[:63], f"{A}x  f.tgz"]
     )
     def test_a_list_without_it_is_refused(self, text: str) -> None:
         with pytest.raises(ValueError, match=r"none of them for f\.tgz"):
-            published_sha256(text, "f.tgz")
+            published_checksum(text, "f.tgz")
 
     def test_it_is_fetched_first_and_proves_the_bytes(self, web: Web, tmp_path: Path) -> None:
         web.put("/f", BODY)
         web.put("/f.sha256", f"{SHA}  f\n".encode(), statuses=[503])
         done = fetch(tmp_path, download(web, sha256="", sha256_url=web.url + "/f.sha256"))
         assert [fetched.sha256 for fetched in done.values()] == [SHA]
+
+    def test_a_sha512_proves_them_too_and_the_sha256_is_remembered(self, web: Web, tmp_path: Path) -> None:
+        web.put("/f", BODY)
+        web.put("/f.sha512", f"{SHA512}  f\n".encode())
+        done = fetch(tmp_path, download(web, sha256="", sha256_url=web.url + "/f.sha512"))
+        assert [fetched.sha256 for fetched in done.values()] == [SHA]
+
+    def test_other_bytes_than_those_of_the_sha512_are_refused(self, web: Web, tmp_path: Path) -> None:
+        web.put("/f", BODY[:-1])
+        web.put("/f.sha512", f"{SHA512}  f\n".encode())
+        message = refused(tmp_path, download(web, sha256="", sha256_url=web.url + "/f.sha512"))
+        assert f"not {SHA512}" in message
+        assert "the SHA-512" in message
 
     def test_a_useless_list_names_its_url(self, web: Web, tmp_path: Path) -> None:
         web.put("/f.sha256", b"nothing")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -116,4 +117,48 @@ def test_damage_is_told(tmp_path: Path, damage: str) -> None:
     body = where.read_bytes()
     where.write_bytes({"cut": body[:50_000], "no archive": b"hello"}[damage])
     with pytest.raises(ArchiveError, match="cannot be unpacked"):
+        unpacked(tmp_path, str(where))
+
+
+def zip_archive(tmp_path: Path, *members: tuple[str, bytes, int]) -> str:
+    """A zip archive; a member is a name, its bytes, and its mode as Unix has it (0 where the maker knew none)."""
+    where = tmp_path / "archive.zip"
+    with zipfile.ZipFile(where, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, content, mode in members:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            opened.writestr(info, content)
+    return str(where)
+
+
+def test_some_members_of_a_zip(tmp_path: Path) -> None:
+    members = [("m@v1/charts/x/a.yaml", b"a", 0), ("m@v1/charts/x/run", b"b", 0o100755), ("m@v1/go.mod", b"c", 0)]
+    where = zip_archive(tmp_path, *members, ("m@v1/charts/x/", b"", 0o040755))
+    entries = unpacked(tmp_path, where, "m@v1/charts/x/*", strip=3)
+    assert {path: (entry["size"], entry["mode"]) for path, entry in entries.items()} == {
+        "a.yaml": (1, 0o644),
+        "run": (1, 0o755),
+    }
+    assert (tmp_path / "out/a.yaml").read_bytes() == b"a"
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [
+        (("../a", b"1", 0), "its member ../a lies outside"),
+        (("/a", b"1", 0), "its member /a lies outside"),
+        (("a", b"/etc/passwd", 0o120777), "its member a leads outside, to /etc/passwd"),
+    ],
+)
+def test_what_is_not_to_be_unpacked_of_a_zip(tmp_path: Path, member: tuple[str, bytes, int], words: str) -> None:
+    with pytest.raises(ArchiveError, match=words):
+        unpacked(tmp_path, zip_archive(tmp_path, member))
+
+
+def test_a_damaged_zip_is_told(tmp_path: Path) -> None:
+    where = Path(zip_archive(tmp_path, ("a", os.urandom(4096), 0)))
+    content = bytearray(where.read_bytes())
+    content[1000] ^= 0xFF
+    where.write_bytes(content)
+    with pytest.raises(ArchiveError, match="it cannot be unpacked"):
         unpacked(tmp_path, str(where))

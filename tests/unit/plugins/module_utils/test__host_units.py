@@ -308,6 +308,27 @@ class TestSystemd:
         assert (up, len(findings)) == (["b.service"], 1)
         assert 5.0 < clock[0] < 5.5
 
+    def test_a_unit_that_ends_before_it_has_settled_is_found_out(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        unit = FakeUnit(active="active", sub="running")
+        machine.units = {"a.service": unit}
+        clock = [0.0]
+
+        def sleep(seconds: float) -> None:
+            clock[0] += seconds
+            if clock[0] > 3.0:
+                unit.active, unit.sub = "activating", "auto-restart"
+
+        monkeypatch.setattr(units.time, "monotonic", lambda: clock[0])
+        monkeypatch.setattr(units.time, "sleep", sleep)
+        up, findings = units.wait_active(machine.host, ["a.service"], 60.0, 0.0, settle=2.0)
+        assert (up, findings) == (["a.service"], [])
+        assert 2.0 <= clock[0] < 2.5
+        up, findings = units.wait_active(machine.host, ["a.service"], 60.0, 0.0, settle=2.0)
+        assert (up, len(findings)) == ([], 1)
+        assert clock[0] < 3.5
+
     def test_a_unit_that_ran_and_ended_needs_remain_after_exit(self, machine: Machine) -> None:
         machine.units = {"a.service": FakeUnit(kind="oneshot")}
         _up, findings = units.wait_active(machine.host, ["a.service"], 5.0, 0.0)

@@ -455,6 +455,17 @@ def test_parallel_does_not_hide_what_is_not_an_answer_of_the_api():
         parallel(lambda number: 1 // number, [1, 0])
 
 
+def test_all_parallel_gives_every_value_or_the_first_error():
+    def work(number):
+        if number < 0:
+            raise KubeError(f"no {number}")
+        return number * 2
+
+    assert _kube.all_parallel(work, [1, 2]) == [(1, 2), (2, 4)]
+    with pytest.raises(KubeError, match="no -1"):
+        _kube.all_parallel(work, [1, -1, -2])
+
+
 def test_until_settled_reads_again_after_conflicts_only(monkeypatch):
     monkeypatch.setattr(_kube.time, "sleep", lambda _seconds: None)
     asked = []

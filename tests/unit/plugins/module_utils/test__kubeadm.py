@@ -108,7 +108,12 @@ def test_component_settings_are_merged_and_win():
     assert documents["KubeletConfiguration"]["failCgroupV1"] is False
     assert documents["KubeProxyConfiguration"]["mode"] == "iptables"
     assert documents["KubeProxyConfiguration"]["conntrack"] == {"min": 0}
-    assert init()["KubeProxyConfiguration"]["mode"] == "nftables"
+    proxy = init()["KubeProxyConfiguration"]
+    assert proxy["mode"] == "nftables"
+    assert (proxy["detectLocalMode"], proxy["detectLocal"]) == (
+        "InterfaceNamePrefix",
+        {"interfaceNamePrefix": "cali"},
+    )
 
 
 def test_merged_keeps_what_the_deeper_mapping_does_not_name():

@@ -342,3 +342,25 @@ def test_describe():
     assert described["owned"]["labels"] == ["rack"]
     assert described["conditions"]["Ready"] == {"status": "True", "reason": "R", "message": "m"}
     assert _nodes.describe("w9", None) == {"name": "w9", "exists": False, "ready": False}
+
+
+DATASETS = f"{_nodes.OWNED}-by-datasets"
+
+
+def test_an_owner_removes_its_own_labels_and_not_those_of_the_inventory():
+    live = node(
+        labels={"rack": "r1", "dataset.pets": "1"},
+        annotations={DATASETS: json.dumps({"labels": ["dataset.pets"]})},
+        owned={"labels": ["rack"]},
+    )
+    theirs = _nodes.plan(NodeWish("w1", labels={"dataset.cats": "2"}, owner="datasets"), live)
+    assert theirs.patch["metadata"]["labels"] == {"dataset.pets": None, "dataset.cats": "2"}
+    assert theirs.patch["metadata"]["annotations"] == {DATASETS: json.dumps({"labels": ["dataset.cats"]})}
+    inventory = _nodes.plan(NodeWish("w1", labels={}), live)
+    assert inventory.patch["metadata"]["labels"] == {"rack": None}
+    assert inventory.patch["metadata"]["annotations"] == {_nodes.OWNED: None}
+
+
+def test_an_owner_is_one_word():
+    assert _nodes.wishes([{"name": "w1"}], "datasets")[1] == ()
+    assert "owner 'Data sets'" in _nodes.wishes([{"name": "w1"}], "Data sets")[1][0]

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.hybridk8s.estate.plugins.module_utils._host_base import Host
 from ansible_collections.hybridk8s.estate.plugins.modules import artifact
 
 from tests.unit.plugins.module_utils.artifact_fake import Web, serve
@@ -26,12 +25,11 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
 
 
 @pytest.fixture
-def call(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr(artifact, "Host", lambda: Host(str(tmp_path)))
+def call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
     umask = os.umask(0o077)
 
     def run(options: dict[str, Any], **internal: Any) -> tuple[int, dict[str, Any]]:
-        arguments = {**options, **{f"_ansible_{key}": value for key, value in internal.items()}}
+        arguments = {"root": str(tmp_path), **options, **{f"_ansible_{key}": value for key, value in internal.items()}}
         with patch_module_args(arguments), pytest.raises(SystemExit) as caught:
             artifact.main()
         return int(caught.value.code or 0), json.loads(capsys.readouterr().out)

@@ -47,7 +47,7 @@ def test_an_overlay_that_breaks_a_document_is_found(monkeypatch, src):
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({}, "one of the following is required: documents, src"),
+        ({}, "one of the following is required: documents, src, chart"),
         ({"documents": [], "prune": True}, "prune is True but all of the following are missing: set"),
         ({"documents": []}, "kubeconfig is not set"),
         (

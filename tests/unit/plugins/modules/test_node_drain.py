@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import threading
 from urllib.parse import parse_qs
 
@@ -141,7 +142,8 @@ def test_time_is_over_for_one_node():
     running = drain(pool, timeout=2)
     running.run()
     assert states(running) == {"w1": "failed", "w2": "drained"}
-    assert why(running, "w1") == "not empty after 2 s: n/a (no room)."
+    # As long as it took, which is more on a loaded machine.
+    assert re.fullmatch(r"not empty after \d+ s: n/a \(no room\)\.", why(running, "w1"))
     assert running.results()["w1"]["pods"] == {"n/a": "no room", "n/b": "evicted"}
     assert (pool.state("w1"), pool.state("w2")) == ((True, False), (False, False))
     assert running.done[-1].action == "uncordon"

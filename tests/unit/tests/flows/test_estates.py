@@ -52,3 +52,23 @@ def test_a_second_cluster_has_its_host_and_the_switches_of_its_rack():
     assert list(hosts["children"]["switches"]["hosts"]) == ["single"]
     assert (variables["estate_name"], list(variables["estate_racks"])) == ("other", ["r2"])
     assert variables["estate_bgp"] == {"as": 64513}
+
+
+def test_workers_have_profiles(monkeypatch):
+    monkeypatch.setenv("LAB_INVENTORY", "inventories/lab")
+    hosts, variables = read(estates.estate("online", estates.profiles({"online": {"max_pods": 50}}, {"w2": "online"})))
+
+    assert variables["estate_runtime_profiles"] == {"online": {"max_pods": 50}}
+    workers = hosts["children"]["kubernetes"]["children"]["workers"]["hosts"]
+    assert (workers["w2"]["runtime_profile"], workers["w2"]["rack"]) == ("online", "r1")
+    assert not any("runtime_profile" in body for name, body in workers.items() if name != "w2")
+
+
+def test_a_line_without_a_limit_and_variables_of_its_vms(monkeypatch):
+    monkeypatch.setenv("LAB_INVENTORY", "inventories/lab_hybrid")
+    edits = (estates.line(limit_mbit=None, capacity_mbit=100), estates.of_vms(a=1), estates.of_vms(b=2))
+    hosts, variables = read(estates.estate("slow", *edits))
+
+    described = variables["estate_cloud"]["line"]
+    assert (described["capacity_mbit"], "limit_mbit" in described) == (100, False)
+    assert hosts["children"]["cloud_vms"] == {"vars": {"a": 1, "b": 2}}

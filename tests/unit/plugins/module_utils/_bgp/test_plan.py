@@ -9,7 +9,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply, gates, objects, observed
+from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import apply, gates, objects, observed, traffic
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp import plan as planning
 from ansible_collections.hybridk8s.estate.plugins.module_utils._bgp.topology import (
     Speaker,
@@ -370,6 +370,16 @@ def test_a_switch_that_refused_or_whose_turn_comes_later_keeps_its_session(
     assert {link.peer for link in gate.links if link.to_switch} == {"tor2"}
 
 
+@pytest.mark.parametrize("option", ["held_switches", "later_switches"])
+def test_a_peer_whose_session_stays_gets_its_filters_back(option: str) -> None:
+    api = settled(LAB)
+    api.store[objects.PEERS]["lab-r1-tor1"]["spec"] |= {"filters": [], "asNumber": 64999}
+    plan = planning.plan(LAB, apply.observe(api, LAB), **{option: ["tor1"]})
+    (write,) = plan.writes
+    assert (write.name, write.body) == ("lab-r1-tor1", {"spec": {"filters": ["lab-switches"]}})
+    assert write.step.traffic == traffic.FILTERS_AT_ONCE
+
+
 def test_what_others_made_stays_and_is_named() -> None:
     api = settled(LAB)
     foreign = {"metadata": {"name": "theirs"}, "spec": {"nodeSelector": "all", "peerIP": "10.20.1.77", "asNumber": 1}}
@@ -440,6 +450,27 @@ def test_a_pool_that_is_no_longer_wanted_gives_out_no_more_addresses() -> None:
     (write,) = [write for write in plan.writes if write.name == "bare-metal"]
     assert write.body == {"spec": {"disabled": True}}
     assert any("IPPool/bare-metal" in warning for warning in plan.warnings)
+
+
+def test_pods_that_are_hidden_from_the_world_are_visible_to_the_cloud() -> None:
+    hybrid = replace(LAB, vpc=(IPv4Network("172.20.0.0/16"), IPv4Network("192.168.0.0/28")))
+    api = settled(hybrid)
+    assert list(api.store[objects.POOLS]) == ["bare-metal"], "nobody is hidden, so there is nothing to except"
+
+    def planned(topology: Topology, nat_outgoing: bool) -> dict[str, str]:
+        plan = planning.plan(topology, apply.observe(api, topology), nat_outgoing)
+        for write in plan.writes:
+            if write.verb == "create":
+                api.store[write.resource][write.name] = dict(write.body)
+        return {write.name: write.verb for write in plan.writes if write.resource == objects.POOLS}
+
+    assert planned(hybrid, True) == {"vpc-1": "create", "vpc-2": "create", "bare-metal": "patch"}
+    spec = api.store[objects.POOLS]["vpc-1"]["spec"]
+    assert (spec["cidr"], spec["disabled"], spec["natOutgoing"]) == ("172.20.0.0/16", True, False)
+    assert api.store[objects.POOLS]["vpc-2"]["spec"]["blockSize"] == 28
+    assert planned(hybrid, True) == {"bare-metal": "patch"}
+    assert planned(hybrid, False) == {"vpc-1": "delete", "vpc-2": "delete"}
+    assert planned(LAB, True) == {"vpc-1": "delete", "vpc-2": "delete", "bare-metal": "patch"}
 
 
 def test_another_cluster_as_is_a_warning() -> None:

@@ -104,7 +104,9 @@ def test_a_switch_that_is_none_and_one_with_two_as_numbers() -> None:
 
 def test_a_topology_survives_json() -> None:
     topology = topology_of(with_bgp(timers=model.Timers(keepalive=5), services=SERVICES, password="s3cret"))
-    assert from_dict(json.loads(json.dumps(as_dict(topology)))) == topology
+    hybrid = replace(topology, vpc=(IPv4Network("172.20.0.0/16"),))
+    for each in (topology, hybrid):
+        assert from_dict(json.loads(json.dumps(as_dict(each)))) == each
 
 
 @pytest.mark.parametrize(
